@@ -40,20 +40,30 @@ model! {
         "Manifests" omitempty => manifests: Option<Vec<ImageManifestSummary>>,
     }
 
-    /// An image's run configuration (`DockerOCIImageConfig`).
+    /// An image's run configuration (`DockerOCIImageConfig`), with the empty fields that versions up to 1.51 show.
     pub struct ImageConfig {
-        "User" omitempty => user: String,
+        /// Before 1.50 only, like the other fields of a container below: always empty.
+        "Hostname" omitempty => hostname: Option<String>,
+        "Domainname" omitempty => domainname: Option<String>,
+        "User" => user: String,
+        "AttachStdin" omitempty => attach_stdin: Option<bool>,
+        "AttachStdout" omitempty => attach_stdout: Option<bool>,
+        "AttachStderr" omitempty => attach_stderr: Option<bool>,
         "ExposedPorts" omitempty => exposed_ports: Option<Set>,
-        "Env" omitempty => env: Option<Vec<String>>,
-        "Entrypoint" omitempty => entrypoint: Option<StrSlice>,
-        "Cmd" omitempty => cmd: Option<StrSlice>,
-        "Volumes" omitempty => volumes: Option<Set>,
-        "WorkingDir" omitempty => working_dir: String,
-        "Labels" omitempty => labels: Option<BTreeMap<String, String>>,
-        "StopSignal" omitempty => stop_signal: String,
-        "ArgsEscaped" omitempty => args_escaped: bool,
+        "Tty" omitempty => tty: Option<bool>,
+        "OpenStdin" omitempty => open_stdin: Option<bool>,
+        "StdinOnce" omitempty => stdin_once: Option<bool>,
+        "Env" => env: Option<Vec<String>>,
+        "Cmd" => cmd: Option<StrSlice>,
         "Healthcheck" omitempty => healthcheck: Option<HealthConfig>,
-        "OnBuild" omitempty => on_build: Option<Vec<String>>,
+        "ArgsEscaped" omitempty => args_escaped: bool,
+        "Image" omitempty => image: Option<String>,
+        "Volumes" => volumes: Option<Set>,
+        "WorkingDir" => working_dir: String,
+        "Entrypoint" => entrypoint: Option<StrSlice>,
+        "OnBuild" => on_build: Option<Vec<String>>,
+        "Labels" => labels: Option<BTreeMap<String, String>>,
+        "StopSignal" omitempty => stop_signal: String,
         "Shell" omitempty => shell: Option<StrSlice>,
     }
 

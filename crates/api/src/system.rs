@@ -34,6 +34,10 @@ model! {
         "CPUSet" => cpu_set: bool,
         "PidsLimit" => pids_limit: bool,
         "IPv4Forwarding" => ipv4_forwarding: bool,
+        /// Before 1.50 only.
+        "BridgeNfIptables" omitempty => bridge_nf_iptables: Option<bool>,
+        /// Before 1.50 only.
+        "BridgeNfIp6tables" omitempty => bridge_nf_ip6tables: Option<bool>,
         "Debug" => debug: bool,
         "NFd" => n_fd: i64,
         "OomKillDisable" => oom_kill_disable: bool,
