@@ -1,0 +1,141 @@
+//! Plain data that the store answers with.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use image::{Descriptor, Digest, Reference};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// An image: a configuration with its layers, under any number of names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageRecord {
+    /// The id users see: digest of the configuration.
+    pub id: Digest,
+    /// What was pulled or made: a manifest, or the index it was chosen from. Found by a name, it is that name's target.
+    pub target: Descriptor,
+    /// Digest of the manifest (of this platform).
+    pub manifest: Digest,
+    /// Names with a tag, sorted.
+    pub names: Vec<Reference>,
+    /// `repository@digest` under which the image was pulled from or pushed to a registry, sorted.
+    pub repo_digests: Vec<Reference>,
+    /// The image it was made from by commit or a classic build on this host.
+    pub parent: Option<Digest>,
+    /// Bytes of all its unpacked layers, as `docker images` shows it.
+    pub size: u64,
+    /// When the image was made, from its configuration.
+    pub created: Option<Timestamp>,
+    /// When a name was last pointed at it here.
+    pub last_tagged: Option<Timestamp>,
+}
+
+impl ImageRecord {
+    /// No tag points at it (`<none>`).
+    pub fn is_dangling(&self) -> bool {
+        self.names.is_empty()
+    }
+}
+
+/// One line of what deleting an image did, in Docker's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// A name was removed (familiar form is what is shown).
+    Untagged(Reference),
+    /// An image id or a layer's chain id is gone.
+    Deleted(Digest),
+}
+
+/// What garbage collection removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Freed {
+    pub blobs: Vec<Digest>,
+    /// Chain ids.
+    pub layers: Vec<Digest>,
+    /// Bytes of blobs and unpacked layers.
+    pub bytes: u64,
+}
+
+/// An unpacked layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerInfo {
+    pub chain_id: Digest,
+    pub diff_id: Digest,
+    pub parent: Option<Digest>,
+    /// The folder to give to overlayfs.
+    pub path: PathBuf,
+    /// Bytes of its files.
+    pub size: u64,
+}
+
+/// What a container's root is made of. All paths are absolute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rootfs {
+    Overlay {
+        /// Top-most layer first.
+        lower: Vec<PathBuf>,
+        upper: PathBuf,
+        work: PathBuf,
+    },
+    /// A plain copy, where overlayfs can't be used.
+    Directory(PathBuf),
+}
+
+/// One path that differs from the image, as `docker diff` lists it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Change {
+    /// Absolute path in the container.
+    pub path: PathBuf,
+    pub kind: ChangeKind,
+}
+
+/// Docker's numbers: 0 modified, 1 added, 2 deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChangeKind {
+    Modified = 0,
+    Added = 1,
+    Deleted = 2,
+}
+
+/// A volume of the local driver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    pub name: String,
+    pub driver: String,
+    /// RFC 3339.
+    pub created: String,
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Label on volumes that got a random name.
+pub const ANONYMOUS_VOLUME: &str = "com.docker.volume.anonymous";
+
+/// Bytes used, for `system df`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiskUsage {
+    /// Bytes of all unpacked layers, each counted once.
+    pub layers: u64,
+    /// Bytes of all blobs.
+    pub blobs: u64,
+    /// Per image id: bytes of the layers that no other image uses, and of those shared.
+    pub images: BTreeMap<Digest, ImageUsage>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImageUsage {
+    pub unique: u64,
+    pub shared: u64,
+}
+
+/// What `load` tells while it works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoadProgress {
+    /// A layer is being unpacked: bytes of its blob read, of all.
+    Layer { diff_id: Digest, current: u64, total: u64 },
+    /// An image is complete under this name.
+    Loaded { name: Option<Reference>, id: Digest },
+}
