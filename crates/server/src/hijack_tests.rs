@@ -1,0 +1,103 @@
+//! Hijacked connections over a real socket, with an echo in the engine's place: it works on the descriptor alone, as the
+//! monitor does.
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream as BlockingStream;
+
+use api::ApiVersion;
+use tokio::io::AsyncBufReadExt;
+
+use super::*;
+
+/// The session: sends everything back, says `bye` at the end of input, closes.
+async fn echo(stream: ClientStream) {
+    let ClientStream::Socket { fd, leftover } = stream;
+    tokio::task::spawn_blocking(move || {
+        let mut socket = BlockingStream::from(fd);
+        socket.set_nonblocking(false).unwrap();
+        socket.write_all(&leftover).unwrap();
+        let mut buffer = [0; 1000];
+        while let Ok(read @ 1..) = socket.read(&mut buffer) {
+            socket.write_all(&buffer[..read]).unwrap();
+        }
+        socket.write_all(b"bye").unwrap();
+        let _ = socket.shutdown(Shutdown::Both);
+    })
+    .await
+    .unwrap();
+}
+
+/// A connection that answers every request with a hijack.
+fn serve() -> UnixStream {
+    let (client, server) = UnixStream::pair().unwrap();
+    let service = hyper::service::service_fn(|request: http::Request<hyper::body::Incoming>| async {
+        let (mut parts, body) = request.into_parts();
+        let mut request = Request::new(ApiVersion::MAX, &mut parts, RequestBody::new(body));
+        let _: serde_json::Value = request.json().await.unwrap();
+        Ok::<_, std::convert::Infallible>(
+            hijack(&mut request, api::stream::MULTIPLEXED_STREAM, echo).unwrap(),
+        )
+    });
+    let http = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(Connection::Unix(server)), service)
+        .with_upgrades();
+    tokio::spawn(http);
+    client
+}
+
+async fn head(client: &mut tokio::io::BufReader<UnixStream>) -> String {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(client.read_line(&mut head).await.unwrap(), 0, "{head}");
+    }
+    head.to_lowercase()
+}
+
+#[tokio::test]
+async fn an_upgraded_client_talks_to_the_session_itself() {
+    let mut client = tokio::io::BufReader::new(serve());
+    // The first input comes in one piece with the request: it must not be lost in the parser's buffer.
+    let request = "POST /x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}early,";
+    client.write_all(request.as_bytes()).await.unwrap();
+    let head = head(&mut client).await;
+    assert!(head.starts_with("http/1.1 101 "), "{head}");
+    assert!(head.contains("content-type: application/vnd.docker.multiplexed-stream\r\n"), "{head}");
+    assert!(head.contains("upgrade: tcp\r\n") && head.contains("connection: upgrade\r\n"), "{head}");
+    client.write_all(b"late").await.unwrap();
+    // Half-close: the session sees the end of input and can still answer.
+    client.get_mut().shutdown().await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "early,latebye");
+}
+
+#[tokio::test]
+async fn without_upgrade_input_and_output_are_chunks() {
+    let mut client = tokio::io::BufReader::new(serve());
+    let request =
+        "POST /x HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    client.write_all(request.as_bytes()).await.unwrap();
+    let head = head(&mut client).await;
+    assert!(head.starts_with("http/1.1 200 "), "{head}");
+    assert!(head.contains("content-type: application/vnd.docker.raw-stream\r\n"), "{head}");
+    assert!(head.contains("transfer-encoding: chunked\r\n"), "{head}");
+}
+
+#[tokio::test]
+async fn a_relayed_stream_carries_half_closes_both_ways() {
+    let (mut client, server) = UnixStream::pair().unwrap();
+    let fd = relay(server).unwrap();
+    let session = tokio::spawn(echo(ClientStream::Socket { fd, leftover: b"leftover,".to_vec() }));
+    client.write_all(&vec![b'x'; 100_000]).await.unwrap();
+    let reading = tokio::spawn(async move {
+        client.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        answer
+    });
+    let answer = reading.await.unwrap();
+    assert!(answer.starts_with(b"leftover,xxx") && answer.ends_with(b"xxxbye"));
+    assert_eq!(answer.len(), 9 + 100_000 + 3);
+    session.await.unwrap();
+}
