@@ -1,1 +1,40 @@
+//! The registry client: resolve, pull, push, search and log in, over the OCI distribution protocol and Docker's variations of it.
+//!
+//! ```text
+//! reference ─▶ endpoints (mirrors, https, http) ─▶ session (auth, retries) ─▶ blobs ─▶ store
+//! ```
+//! Every name lookup, connection, TLS handshake, redirect, token and retry of the engine's registry traffic happens here.
+//! It never prints, reads the environment or decides where images live: the `store` crate keeps them, and the caller says
+//! through [`RegistriesConfig`] which registries are mirrored, insecure or behind a proxy.
+#![forbid(unsafe_code)]
 
+mod auth;
+mod config;
+pub mod credentials;
+mod dial;
+mod endpoint;
+mod error;
+mod http;
+mod inspect;
+mod login;
+mod progress;
+mod pull;
+mod push;
+mod refusal;
+pub mod resolve;
+mod search;
+mod session;
+mod tls;
+mod url;
+
+pub use auth::Auth;
+pub use config::{Proxies, Registries, RegistriesConfig, Retry};
+pub use dial::DialError;
+pub use error::{Cause, Error, ErrorKind, Result};
+pub use inspect::{Resolved, resolve};
+pub use login::{LoggedIn, login};
+pub use progress::{LayerStep, Progress, ProgressSink, PushedTag};
+pub use pull::{PullOptions, PullStatus, Pulled, pull};
+pub use push::{PushOptions, push};
+pub use refusal::{Refusal, RefusalItem};
+pub use search::{SearchHit, search};

@@ -1,0 +1,386 @@
+//! HTTP/1.1 towards one registry: redirects, time-outs, retries, and errors in the words Go's client uses.
+//!
+//! HTTP/1.1 on purpose: each layer gets a TCP connection of its own, as with Docker, instead of one shared HTTP/2 window.
+//! `Authorization` is dropped for good at the first redirect to another scheme, host or port: blob storage must never see
+//! a registry's token. This module knows nothing of repositories or of what a 401 means.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ::http::header::{self, HeaderMap, HeaderValue};
+use ::http::{Method, Request, Response, StatusCode, Uri, response};
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Empty, Full};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use crate::config::{Registries, Retry};
+use crate::dial::{DialError, Dialer};
+use crate::error::{Cause, Error, Result, go_errno};
+use crate::{tls, url};
+
+pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// Largest piece of a body, in bytes.
+const READ_BUFFER: usize = 64 << 10;
+const MAX_REDIRECTS: usize = 10;
+/// How long a registry may think once it has all of an upload (it hashes the blob, or copies it to object storage), as a
+/// multiple of the stall limit.
+const COMMIT_PATIENCE: u32 = 10;
+
+/// A pool of connections with one TLS configuration: a registry, what it redirects to, and its token server.
+pub(crate) struct Http {
+    client: Client<HttpsConnector<Dialer>, Body>,
+    registries: Registries,
+    user_agent: HeaderValue,
+    pub retry: Retry,
+}
+
+/// A request that can be sent again.
+#[derive(Clone)]
+pub(crate) struct Outgoing {
+    pub method: Method,
+    pub uri: Uri,
+    pub headers: HeaderMap,
+    payload: Payload,
+}
+
+#[derive(Clone)]
+enum Payload {
+    Empty,
+    Bytes(Bytes),
+    Stream(Arc<Stream>),
+}
+
+/// A body made anew for each try.
+pub(crate) struct Stream {
+    pub length: u64,
+    /// Bytes handed to the network so far; the time-out of an upload looks at it.
+    pub sent: Arc<AtomicU64>,
+    pub open: Box<dyn Fn() -> Body + Send + Sync>,
+}
+
+impl Outgoing {
+    pub fn new(method: Method, uri: Uri) -> Self {
+        Outgoing { method, uri, headers: HeaderMap::new(), payload: Payload::Empty }
+    }
+
+    pub fn get(uri: Uri) -> Self {
+        Outgoing::new(Method::GET, uri)
+    }
+
+    pub fn body(mut self, bytes: Bytes) -> Self {
+        self.payload = Payload::Bytes(bytes);
+        self
+    }
+
+    pub fn stream(mut self, stream: Stream) -> Self {
+        self.payload = Payload::Stream(Arc::new(stream));
+        self
+    }
+
+    pub fn header(mut self, name: header::HeaderName, value: impl TryInto<HeaderValue>) -> Self {
+        if let Ok(value) = value.try_into() {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    pub fn error(&self, cause: Cause) -> Error {
+        Error::request(&self.method, &self.uri, cause)
+    }
+}
+
+impl Payload {
+    fn open(&self) -> Body {
+        match self {
+            Payload::Empty => Empty::new().map_err(|never| match never {}).boxed_unsync(),
+            Payload::Bytes(bytes) => Full::new(bytes.clone()).map_err(|never| match never {}).boxed_unsync(),
+            Payload::Stream(stream) => {
+                stream.sent.store(0, Ordering::Relaxed);
+                (stream.open)()
+            }
+        }
+    }
+
+    fn length(&self, method: &Method) -> Option<u64> {
+        match self {
+            Payload::Empty => matches!(*method, Method::POST | Method::PUT | Method::PATCH).then_some(0),
+            Payload::Bytes(bytes) => Some(bytes.len() as u64),
+            Payload::Stream(stream) => Some(stream.length),
+        }
+    }
+}
+
+impl Http {
+    /// `host` is the registry as in the reference, `verify` is false for an insecure registry.
+    pub fn new(registries: &Registries, certs: tls::HostCerts, verify: bool) -> Result<Self> {
+        let inner = &registries.0;
+        let retry = inner.config.retry;
+        let dialer = Dialer {
+            resolver: inner.resolver.clone(),
+            proxies: inner.proxies.clone(),
+            timeout: retry.connect,
+        };
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls::client_config(&inner.roots, certs, verify)?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(dialer);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_timer(TokioTimer::new())
+            // A fixed buffer: hyper's own grows to 400 KiB a connection, and the pieces wait in channels.
+            .http1_read_buf_exact_size(READ_BUFFER)
+            .build(connector);
+        let user_agent = HeaderValue::from_str(&inner.config.user_agent)
+            .map_err(|_| Error::Configuration("the user agent holds characters that no header may hold".to_owned()))?;
+        Ok(Http { client, registries: registries.clone(), user_agent, retry })
+    }
+
+    /// Sends again after transient failures, with growing delays. For requests that may be repeated.
+    pub async fn send_with_retries(&self, request: Outgoing) -> Result<Answer> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let error = match self.send(request.clone()).await {
+                Ok(answer) if attempt < self.retry.attempts && is_transient(answer.status()) => {
+                    let after = answer.headers().get(header::RETRY_AFTER).cloned();
+                    self.wait(attempt, after.as_ref()).await;
+                    continue;
+                }
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            // A refused connection is reported at once: the registry is not there, and the user waits.
+            if attempt >= self.retry.attempts || !error.is_transient() || never_connected(&error) {
+                return Err(error);
+            }
+            self.wait(attempt, None).await;
+        }
+    }
+
+    async fn wait(&self, attempt: u32, retry_after: Option<&HeaderValue>) {
+        let named = retry_after.and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+        tokio::time::sleep(named.unwrap_or_else(|| self.retry.delay(attempt)).min(self.retry.max)).await;
+    }
+
+    /// Sends once, following redirects. Any status is an answer.
+    pub async fn send(&self, mut request: Outgoing) -> Result<Answer> {
+        let origin = request.uri.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.send_once(&request).await?;
+            let Some(target) = redirect(&request, &response).map_err(|cause| request.error(cause))? else {
+                let (method, uri) = (request.method, request.uri);
+                return Ok(Answer { response, method, uri, stall: self.retry.stall });
+            };
+            tracing::debug!(from = %url::without_query(&request.uri), to = %url::without_query(&target), "redirected");
+            if !url::same_origin(&origin, &target) {
+                request.headers.remove(header::AUTHORIZATION);
+                request.headers.remove(header::COOKIE);
+            }
+            if response.status() == StatusCode::SEE_OTHER && request.method != Method::HEAD {
+                request.method = Method::GET;
+                request.payload = Payload::Empty;
+            }
+            request.uri = target;
+        }
+        let shown = Outgoing { uri: origin, ..request };
+        Err(shown.error(Cause::Redirect(format!("stopped after {MAX_REDIRECTS} redirects"))))
+    }
+
+    async fn send_once(&self, outgoing: &Outgoing) -> Result<Response<Incoming>> {
+        let mut request = Request::new(outgoing.payload.open());
+        *request.method_mut() = outgoing.method.clone();
+        *request.uri_mut() = outgoing.uri.clone();
+        let headers = request.headers_mut();
+        headers.clone_from(&outgoing.headers);
+        headers.insert(header::USER_AGENT, self.user_agent.clone());
+        if let Some(length) = outgoing.payload.length(&outgoing.method) {
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        }
+        if outgoing.uri.scheme_str() == Some("http")
+            && let Some(proxy) = self.registries.0.proxies.intercept(&outgoing.uri)
+            && let Some(auth) = proxy.basic_auth()
+        {
+            headers.insert(header::PROXY_AUTHORIZATION, auth.clone());
+        }
+        let response = self.client.request(request);
+        tokio::pin!(response);
+        let mut sent_before = None;
+        let mut idle = 0;
+        loop {
+            let outcome = tokio::time::timeout(self.retry.stall, &mut response).await;
+            match outcome {
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(error)) => return Err(outgoing.error(cause_of(&error, &outgoing.uri))),
+                Err(_) => {}
+            }
+            let Payload::Stream(stream) = &outgoing.payload else {
+                return Err(outgoing.error(Cause::Timeout("response headers")));
+            };
+            let sent = stream.sent.load(Ordering::Relaxed);
+            idle = if sent_before == Some(sent) { idle + 1 } else { 0 };
+            let patience = if sent >= stream.length { COMMIT_PATIENCE } else { 1 };
+            if idle >= patience {
+                return Err(outgoing.error(Cause::Timeout("response headers")));
+            }
+            sent_before = Some(sent);
+        }
+    }
+}
+
+impl Retry {
+    /// The wait before try number `attempt + 1`.
+    pub(crate) fn delay(&self, attempt: u32) -> Duration {
+        self.base.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(self.max)
+    }
+}
+
+fn is_transient(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::INTERNAL_SERVER_ERROR
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT
+    )
+}
+
+fn never_connected(error: &Error) -> bool {
+    matches!(error, Error::Request { cause, .. } if matches!(**cause, Cause::Dial(_)))
+}
+
+/// Where the answer sends us, if it does.
+fn redirect(request: &Outgoing, response: &Response<Incoming>) -> Result<Option<Uri>, Cause> {
+    let follow = match response.status() {
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
+        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => {
+            matches!(request.method, Method::GET | Method::HEAD)
+        }
+        _ => false,
+    };
+    let location = response.headers().get(header::LOCATION);
+    let Some(location) = location.filter(|_| follow) else { return Ok(None) };
+    let location = String::from_utf8_lossy(location.as_bytes());
+    url::join(&request.uri, &location).map(Some).map_err(Cause::Redirect)
+}
+
+/// An answer whose body is still on the wire.
+pub(crate) struct Answer {
+    response: Response<Incoming>,
+    pub method: Method,
+    /// Where it came from after redirects.
+    pub uri: Uri,
+    stall: Duration,
+}
+
+impl Answer {
+    pub fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    pub fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().get(name)?.to_str().ok()
+    }
+
+    pub fn error(&self, cause: Cause) -> Error {
+        Error::request(&self.method, &url::without_query(&self.uri), cause)
+    }
+
+    /// The next piece of the body; `None` at its end. A body that ends early is an error.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let frame = match tokio::time::timeout(self.stall, self.response.body_mut().frame()).await {
+                Ok(Some(Ok(frame))) => frame,
+                Ok(Some(Err(error))) => return Err(self.error(broken(&error))),
+                Ok(None) => return Ok(None),
+                Err(_) => return Err(self.error(Cause::Timeout("response body"))),
+            };
+            if let Ok(bytes) = frame.into_data()
+                && !bytes.is_empty()
+            {
+                return Ok(Some(bytes));
+            }
+        }
+    }
+
+    /// The whole body, which may have up to `limit` bytes.
+    pub async fn collect(mut self, limit: usize) -> Result<(response::Parts, Bytes)> {
+        let mut whole = Vec::new();
+        while let Some(bytes) = self.chunk().await? {
+            if whole.len() + bytes.len() > limit {
+                return Err(self.error(Cause::Protocol(format!("the answer has more than {limit} bytes"))));
+            }
+            whole.extend_from_slice(&bytes);
+        }
+        let (parts, _) = self.response.into_parts();
+        Ok((parts, whole.into()))
+    }
+
+    /// What the registry says where it did not say what we hoped for.
+    pub async fn refusal(self) -> Error {
+        /// Enough for every error body; a longer one is somebody's web page.
+        const LIMIT: usize = 64 << 10;
+        let (status, headers) = (self.status(), self.headers().clone());
+        let body = match self.collect(LIMIT).await {
+            Ok((_, body)) => body,
+            Err(_) => Bytes::new(),
+        };
+        Error::Refused(crate::Refusal::parse(status, &headers, &body))
+    }
+}
+
+fn cause_of(error: &ClientError, uri: &Uri) -> Cause {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let mut hyper_error = None;
+    while let Some(current) = next {
+        if let Some(dial) = current.downcast_ref::<DialError>() {
+            return Cause::Dial(dial.clone());
+        }
+        let inner = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let tls = current.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref()));
+        match tls {
+            Some(rustls::Error::InvalidMessage(_)) => return Cause::PlainHttp,
+            Some(tls) => return Cause::Tls(tls::describe(tls, uri.host().unwrap_or_default())),
+            None => {}
+        }
+        if let Some(error) = current.downcast_ref::<hyper::Error>() {
+            hyper_error = Some(error);
+        }
+        if let Some(error) = current.downcast_ref::<io::Error>() {
+            return Cause::Broken(broken_io(error));
+        }
+        next = current.source();
+    }
+    hyper_error.map_or_else(|| Cause::Broken(error.to_string()), broken)
+}
+
+fn broken(error: &hyper::Error) -> Cause {
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    Cause::Broken(match io {
+        Some(io) => broken_io(io),
+        None if error.is_incomplete_message() => "EOF".to_owned(),
+        None if error.is_parse() => "net/http: HTTP/1.x transport connection broken: malformed HTTP response".to_owned(),
+        None => "unexpected EOF".to_owned(),
+    })
+}
+
+fn broken_io(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "unexpected EOF".to_owned(),
+        io::ErrorKind::ConnectionReset => "read: connection reset by peer".to_owned(),
+        _ => go_errno(error),
+    }
+}
