@@ -59,8 +59,9 @@ impl Auth {
 }
 
 fn basic(username: &str, password: &str) -> HeaderValue {
-    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{username}:{password}"))))
-        .unwrap_or_else(|_| HeaderValue::from_static("Basic"));
+    let mut value =
+        HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{username}:{password}"))))
+            .unwrap_or_else(|_| HeaderValue::from_static("Basic"));
     value.set_sensitive(true);
     value
 }
@@ -213,7 +214,12 @@ impl Authorizer {
 
     /// The `Authorization` header for a request that needs `scopes`; `None` where the registry wants none.
     /// `fresh` skips the cache: the last token was refused.
-    pub async fn header(&self, http: &Http, scopes: &[String], fresh: bool) -> Result<Option<HeaderValue>, Cause> {
+    pub async fn header(
+        &self,
+        http: &Http,
+        scopes: &[String],
+        fresh: bool,
+    ) -> Result<Option<HeaderValue>, Cause> {
         if !self.auth.registry_token.is_empty() {
             return bearer(&self.auth.registry_token).map(Some);
         }
@@ -262,7 +268,9 @@ impl Authorizer {
     /// For `login`: a token with a refresh token beside it, if the server gives one.
     pub async fn offline_token(&self, http: &Http) -> Result<Option<(HeaderValue, String)>, Cause> {
         let challenges = self.challenges.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
-        let Some(challenge) = challenges.iter().find(|challenge| challenge.is_bearer()) else { return Ok(None) };
+        let Some(challenge) = challenges.iter().find(|challenge| challenge.is_bearer()) else {
+            return Ok(None);
+        };
         let key = TokenKey {
             realm: challenge.parameter("realm").unwrap_or_default().to_owned(),
             service: challenge.parameter("service").unwrap_or_default().to_owned(),
@@ -293,13 +301,15 @@ const MIN_LIFE: Duration = Duration::from_secs(60);
 /// … and is renewed this long before its end, so that it does not expire on the way.
 const MARGIN: Duration = Duration::from_secs(10);
 
-async fn fetch_token(http: &Http, auth: &Auth, key: &TokenKey, offline: bool) -> Result<(Token, String), Cause> {
-    let realm: Uri = key
-        .realm
-        .parse()
-        .ok()
-        .filter(|uri: &Uri| uri.host().is_some())
-        .ok_or_else(|| Cause::Protocol(format!("the registry names no usable token server: {:?}", key.realm)))?;
+async fn fetch_token(
+    http: &Http,
+    auth: &Auth,
+    key: &TokenKey,
+    offline: bool,
+) -> Result<(Token, String), Cause> {
+    let realm: Uri = key.realm.parse().ok().filter(|uri: &Uri| uri.host().is_some()).ok_or_else(|| {
+        Cause::Protocol(format!("the registry names no usable token server: {:?}", key.realm))
+    })?;
     let asked = Instant::now();
     let request = if auth.identity_token.is_empty() {
         password_request(&realm, auth, key, offline)?
@@ -316,7 +326,8 @@ async fn fetch_token(http: &Http, auth: &Auth, key: &TokenKey, offline: bool) ->
         let cause = Cause::Protocol(format!("unable to decode token response: {error}"));
         Cause::Token(Box::new(Error::request(&method, &url::without_query(&uri), cause)))
     })?;
-    let value = answer.token.or(answer.access_token).filter(|token| !token.is_empty()).ok_or(Cause::NoToken)?;
+    let value =
+        answer.token.or(answer.access_token).filter(|token| !token.is_empty()).ok_or(Cause::NoToken)?;
     let life = Duration::from_secs(answer.expires_in.unwrap_or(0).try_into().unwrap_or(0)).max(MIN_LIFE);
     let token = Token { value: bearer(&value)?, until: asked + life - MARGIN };
     Ok((token, answer.refresh_token.unwrap_or_default()))
@@ -374,7 +385,8 @@ mod tests {
                 (challenge.scheme.as_str(), parameters)
             })
             .collect();
-        let expected: Vec<_> = expected.iter().map(|(scheme, parameters)| (*scheme, parameters.to_vec())).collect();
+        let expected: Vec<_> =
+            expected.iter().map(|(scheme, parameters)| (*scheme, parameters.to_vec())).collect();
         assert_eq!(parsed, expected);
     }
 
@@ -392,7 +404,10 @@ mod tests {
                 ],
             )],
         );
-        check(r#"Basic realm=x, Bearer realm="a \"b\""  "#, &[("basic", &[("realm", "x")]), ("bearer", &[("realm", "a \"b\"")])]);
+        check(
+            r#"Basic realm=x, Bearer realm="a \"b\""  "#,
+            &[("basic", &[("realm", "x")]), ("bearer", &[("realm", "a \"b\"")])],
+        );
         check("Negotiate", &[("negotiate", &[])]);
         check(r#"Bearer realm="unclosed"#, &[("bearer", &[])]);
         check("=,=\"", &[]);

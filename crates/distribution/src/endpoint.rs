@@ -170,7 +170,12 @@ mod tests {
 
     #[tokio::test]
     async fn loopback_is_insecure_and_everything_else_is_not() {
-        check(config(), "localhost:5000", &[("https://localhost:5000", false), ("http://localhost:5000", false)]).await;
+        check(
+            config(),
+            "localhost:5000",
+            &[("https://localhost:5000", false), ("http://localhost:5000", false)],
+        )
+        .await;
         check(config(), "127.1.2.3", &[("https://127.1.2.3", false), ("http://127.1.2.3", false)]).await;
         check(config(), "[::1]:5000", &[("https://[::1]:5000", false), ("http://[::1]:5000", false)]).await;
         check(config(), "ghcr.io", &[("https://ghcr.io", true)]).await;
@@ -195,7 +200,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let certs = folder.path().join("localhost:5000");
         std::fs::create_dir(&certs).unwrap();
-        std::fs::write(certs.join("ca.crt"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+        std::fs::write(
+            certs.join("ca.crt"),
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        )
+        .unwrap();
         let config = RegistriesConfig { certs_dirs: vec![folder.path().to_owned()], ..config() };
         check(config, "localhost:5000", &[("https://localhost:5000", true)]).await;
     }

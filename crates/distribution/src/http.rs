@@ -138,8 +138,9 @@ impl Http {
             // A fixed buffer: hyper's own grows to 400 KiB a connection, and the pieces wait in channels.
             .http1_read_buf_exact_size(READ_BUFFER)
             .build(connector);
-        let user_agent = HeaderValue::from_str(&inner.config.user_agent)
-            .map_err(|_| Error::Configuration("the user agent holds characters that no header may hold".to_owned()))?;
+        let user_agent = HeaderValue::from_str(&inner.config.user_agent).map_err(|_| {
+            Error::Configuration("the user agent holds characters that no header may hold".to_owned())
+        })?;
         Ok(Http { client, registries: registries.clone(), user_agent, retry })
     }
 
@@ -372,7 +373,9 @@ fn broken(error: &hyper::Error) -> Cause {
     Cause::Broken(match io {
         Some(io) => broken_io(io),
         None if error.is_incomplete_message() => "EOF".to_owned(),
-        None if error.is_parse() => "net/http: HTTP/1.x transport connection broken: malformed HTTP response".to_owned(),
+        None if error.is_parse() => {
+            "net/http: HTTP/1.x transport connection broken: malformed HTTP response".to_owned()
+        }
         None => "unexpected EOF".to_owned(),
     })
 }

@@ -1,4 +1,4 @@
-//! The registry client: resolve, pull, push, search and log in, over the OCI distribution protocol and Docker's variations of it.
+//! The registry client: resolve, pull, push, search and log in, by the OCI distribution protocol and Docker's ways of it.
 //!
 //! ```text
 //! reference ─▶ endpoints (mirrors, https, http) ─▶ session (auth, retries) ─▶ blobs ─▶ store

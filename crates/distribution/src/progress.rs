@@ -72,6 +72,7 @@ pub enum LayerStep {
     Pushed,
     LayerAlreadyExists,
     MountedFrom(String),
+    SkippedForeign,
 }
 
 impl Progress {
@@ -97,10 +98,14 @@ impl Progress {
             Progress::Status { newer: true, reference } => {
                 format!("Status: Downloaded newer image for {reference}")
             }
-            Progress::Status { newer: false, reference } => format!("Status: Image is up to date for {reference}"),
+            Progress::Status { newer: false, reference } => {
+                format!("Status: Image is up to date for {reference}")
+            }
             Progress::Warning(text) => format!("WARNING: {text}"),
             Progress::PushRefersTo(name) => format!("The push refers to repository [{name}]"),
-            Progress::Pushed(PushedTag { tag, digest, size }) => format!("{tag}: digest: {digest} size: {size}"),
+            Progress::Pushed(PushedTag { tag, digest, size }) => {
+                format!("{tag}: digest: {digest} size: {size}")
+            }
         }
     }
 
@@ -136,6 +141,7 @@ impl LayerStep {
             LayerStep::Pushing { .. } => "Pushing".to_owned(),
             LayerStep::Pushed => "Pushed".to_owned(),
             LayerStep::LayerAlreadyExists => "Layer already exists".to_owned(),
+            LayerStep::SkippedForeign => "Skipped foreign layer".to_owned(),
             LayerStep::MountedFrom(name) => format!("Mounted from {name}"),
         }
     }

@@ -177,7 +177,9 @@ impl Pull<'_> {
 
     /// HEAD first: where the manifest is here already, that is all the registry is asked for.
     async fn manifest_of_tag(&self, tag: &str) -> Result<Fetched> {
-        let Some(digest) = self.session.head_manifest(tag).await? else { return self.session.manifest(tag).await };
+        let Some(digest) = self.session.head_manifest(tag).await? else {
+            return self.session.manifest(tag).await;
+        };
         let known = digest.clone();
         let bytes = self.blocking("read manifest", move |store| Ok(store.read_blob(&known).ok())).await?;
         match bytes {
@@ -204,7 +206,9 @@ impl Pull<'_> {
             let best = best.ok_or_else(|| Error::NoMatchingPlatform { platform: shown(&platform) })?;
             current = self.session.manifest(&best.to_string()).await?;
         }
-        if current.media_type == MediaType::DOCKER_SCHEMA1 || current.media_type.as_str().contains("manifest.v1+") {
+        if current.media_type == MediaType::DOCKER_SCHEMA1
+            || current.media_type.as_str().contains("manifest.v1+")
+        {
             return Err(Error::Manifest(
                 "Docker Image Format v1 and Docker Image manifest version 2, schema 1 are not supported. Suggest the author \
                  of the image to upgrade it to the OCI Format or Docker Image manifest v2, schema 2"
@@ -212,7 +216,10 @@ impl Pull<'_> {
             ));
         }
         if !current.media_type.is_manifest() {
-            return Err(Error::Manifest(format!("unsupported manifest media type: {:?}", current.media_type.as_str())));
+            return Err(Error::Manifest(format!(
+                "unsupported manifest media type: {:?}",
+                current.media_type.as_str()
+            )));
         }
         let manifest = Manifest::parse(&current.bytes).map_err(|error| invalid_document(&error))?;
         check_is_image(&manifest.config.media_type)?;
@@ -227,7 +234,9 @@ impl Pull<'_> {
         if diff_ids.len() != chosen.manifest.layers.len() {
             return Err(Error::Manifest("layers from manifest don't match image configuration".to_owned()));
         }
-        layers::fetch(self, &chosen.manifest.layers, diff_ids).await?;
+        let id = chosen.manifest.config.digest.to_string();
+        let known = self.blocking("look up image", move |store| Ok(store.image(&id).is_ok())).await?;
+        layers::fetch(self, &chosen.manifest.layers, diff_ids, known).await?;
 
         let documents: Vec<Fetched> =
             chosen.indexes.iter().chain([&chosen.manifest_bytes]).cloned().collect();
@@ -251,7 +260,8 @@ impl Pull<'_> {
 
     async fn config(&self, descriptor: &Descriptor) -> Result<ImageConfig> {
         let digest = descriptor.digest.clone();
-        let known = self.blocking("read image config", move |store| Ok(store.read_blob(&digest).ok())).await?;
+        let known =
+            self.blocking("read image config", move |store| Ok(store.read_blob(&digest).ok())).await?;
         let bytes = match known {
             Some(bytes) => bytes,
             None => {
@@ -342,7 +352,9 @@ fn shown(platform: &Platform) -> String {
 /// Plugins, charts and other artifacts are manifests too. The odd types at the end are what early registries said of images.
 fn check_is_image(config: &MediaType) -> Result<()> {
     let class = match config.as_str() {
-        "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json" => return Ok(()),
+        "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json" => {
+            return Ok(());
+        }
         "application/octet-stream" | "application/json" | "text/html" | "" => return Ok(()),
         "application/vnd.docker.plugin.v1+json" => "plugin",
         _ => "unknown",
@@ -366,7 +378,8 @@ async fn tags(session: &Session) -> Result<Vec<String>> {
         if !answer.status().is_success() {
             return Err(answer.refusal().await);
         }
-        let link = answer.headers().get(header::LINK).and_then(|value| value.to_str().ok()).and_then(next_link);
+        let link =
+            answer.headers().get(header::LINK).and_then(|value| value.to_str().ok()).and_then(next_link);
         let link = link.map(|link| url::join(&uri, link));
         let (_, body) = answer.collect(LIMIT).await?;
         let page: TagList = serde_json::from_slice(&body)
@@ -386,7 +399,8 @@ async fn tags(session: &Session) -> Result<Vec<String>> {
 fn next_link(value: &str) -> Option<&str> {
     value.split(',').find_map(|link| {
         let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
-        let next = parameters.split(';').any(|parameter| matches!(parameter.trim(), "rel=\"next\"" | "rel=next"));
+        let next =
+            parameters.split(';').any(|parameter| matches!(parameter.trim(), "rel=\"next\"" | "rel=next"));
         next.then_some(target)
     })
 }

@@ -65,7 +65,10 @@ impl Refusal {
             refusal.text = format!("received unexpected HTTP status: {}", status_line(status));
             return refusal;
         }
-        let oauth = Challenge::all(headers).into_iter().filter(|challenge| challenge.is_bearer()).find_map(oauth_error);
+        let oauth = Challenge::all(headers)
+            .into_iter()
+            .filter(|challenge| challenge.is_bearer())
+            .find_map(oauth_error);
         let had_oauth = oauth.is_some();
         refusal.items.extend(oauth);
         match serde_json::from_slice::<Body>(body) {
@@ -97,7 +100,8 @@ impl Refusal {
                     Err(error) => error.to_string(),
                 };
                 let shown = String::from_utf8_lossy(&body[..body.len().min(512)]).into_owned();
-                refusal.text = format!("error parsing HTTP {} response body: {why}: {shown:?}", status.as_u16());
+                refusal.text =
+                    format!("error parsing HTTP {} response body: {why}: {shown:?}", status.as_u16());
             }
         }
         refusal
@@ -161,7 +165,10 @@ fn oauth_error(challenge: Challenge) -> Option<RefusalItem> {
         _ => return None,
     };
     let description = challenge.parameter("error_description").filter(|text| !text.is_empty());
-    Some(RefusalItem { code: code.to_owned(), message: description.unwrap_or(default_message(code)).to_owned() })
+    Some(RefusalItem {
+        code: code.to_owned(),
+        message: description.unwrap_or(default_message(code)).to_owned(),
+    })
 }
 
 fn default_message(code: &str) -> &'static str {
@@ -229,7 +236,12 @@ mod tests {
             "denied: requested access to the resource is denied",
         );
         check(401, None, "", "unauthorized: authentication required");
-        check(401, None, r#"{"details":"incorrect username or password"}"#, "unauthorized: incorrect username or password");
+        check(
+            401,
+            None,
+            r#"{"details":"incorrect username or password"}"#,
+            "unauthorized: incorrect username or password",
+        );
         check(500, None, "oops", "received unexpected HTTP status: 500 Internal Server Error");
         check(
             429,

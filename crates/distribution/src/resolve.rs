@@ -130,7 +130,8 @@ struct Answer {
 /// Tries the candidates of the search list in turn. A name that does not exist leads to the next; a server that does not
 /// answer ends the search, or every typo would take minutes.
 async fn ask(host: &str, conf: &ResolvConf) -> Result<Answer, LookupError> {
-    let mut failure = LookupError { host: host.to_owned(), server: None, reason: "no such host", temporary: false };
+    let mut failure =
+        LookupError { host: host.to_owned(), server: None, reason: "no such host", temporary: false };
     for name in conf.candidates(host) {
         match ask_servers(&name, conf).await {
             Ok(answer) => return Ok(answer),

@@ -60,7 +60,12 @@ pub async fn search(
     }
     let (registry, term) = split_registry(term);
     let endpoints = if registry == INDEX {
-        vec![Endpoint { base: format!("https://{INDEX}"), host: INDEX.to_owned(), mirror: false, verify: true }]
+        vec![Endpoint {
+            base: format!("https://{INDEX}"),
+            host: INDEX.to_owned(),
+            mirror: false,
+            verify: true,
+        }]
     } else {
         endpoints(registries, registry).await?
     };
@@ -86,7 +91,8 @@ async fn search_at(
     let http = Http::new(registries, certs, endpoint.verify)?;
     let base = format!("{}/v1/search", endpoint.base);
     let base = base.parse().map_err(|_| Error::Configuration(format!("{base:?} is not a valid URL")))?;
-    let uri = url::with_query(&base, &[("q", term), ("n", &limit.to_string())]).map_err(Error::InvalidArgument)?;
+    let uri =
+        url::with_query(&base, &[("q", term), ("n", &limit.to_string())]).map_err(Error::InvalidArgument)?;
     let mut request = Outgoing::get(uri);
     if let Some(auth) = auth.filter(|auth| !auth.username.is_empty() && !auth.password.is_empty()) {
         let pair = STANDARD.encode(format!("{}:{}", auth.username, auth.password));

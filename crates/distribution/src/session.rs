@@ -150,7 +150,8 @@ impl Session {
         }
         let said = answer.header("content-type").unwrap_or_default();
         let said = MediaType::from(said.split(';').next().unwrap_or_default().trim().to_owned());
-        let promised = answer.header("docker-content-digest").and_then(|digest| digest.parse::<Digest>().ok());
+        let promised =
+            answer.header("docker-content-digest").and_then(|digest| digest.parse::<Digest>().ok());
         let (_, bytes) = answer.collect(MANIFEST_LIMIT).await?;
         let wanted: Option<Digest> = reference.parse().ok();
         let digest = match wanted.or(promised) {
@@ -168,7 +169,8 @@ impl Session {
     }
 
     fn manifest_request(&self, method: Method, reference: &str) -> Result<Outgoing> {
-        let accept: Vec<&str> = MediaType::MANIFESTS.iter().map(MediaType::as_str).collect();
+        let manifests = MediaType::MANIFESTS;
+        let accept: Vec<&str> = manifests.iter().map(MediaType::as_str).collect();
         let request = Outgoing::new(method, self.uri(&format!("manifests/{reference}"))?);
         Ok(request.header(header::ACCEPT, accept.join(", ")))
     }

@@ -106,7 +106,8 @@ impl HostCerts {
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let certificates: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(path).and_then(|certificates| certificates.collect());
-    certificates.map_err(|error| Error::Configuration(format!("read certificates {}: {error}", path.display())))
+    certificates
+        .map_err(|error| Error::Configuration(format!("read certificates {}: {error}", path.display())))
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
@@ -125,11 +126,8 @@ fn provider() -> Arc<CryptoProvider> {
 
 /// The client configuration for a registry. `verify` is false for insecure registries.
 pub(crate) fn client_config(roots: &SystemRoots, certs: HostCerts, verify: bool) -> Result<ClientConfig> {
-    let verifier: Arc<dyn ServerCertVerifier> = if verify {
-        Arc::new(Verifier::new(roots.get(), certs.authorities)?)
-    } else {
-        Arc::new(Unverified)
-    };
+    let verifier: Arc<dyn ServerCertVerifier> =
+        if verify { Arc::new(Verifier::new(roots.get(), certs.authorities)?) } else { Arc::new(Unverified) };
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::Configuration(format!("set up TLS: {error}")))?
@@ -180,7 +178,8 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let checked = self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let checked =
+            self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match checked {
             // webpki looks at the validity period before it looks at the basic constraints: only the latter failed.
             Err(rustls::Error::InvalidCertificate(CertificateError::Other(error)))

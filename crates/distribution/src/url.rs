@@ -15,7 +15,8 @@ pub(crate) fn encode(text: &str) -> String {
 
 /// `application/x-www-form-urlencoded` pairs.
 pub(crate) fn form(pairs: &[(&str, &str)]) -> String {
-    let pairs: Vec<String> = pairs.iter().map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect();
+    let pairs: Vec<String> =
+        pairs.iter().map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect();
     pairs.join("&")
 }
 
@@ -67,7 +68,9 @@ fn parse(text: &str) -> Result<Uri, String> {
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            ' ' | '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}' => clean.push_str(&encode(c.encode_utf8(&mut [0; 4]))),
+            ' ' | '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}' => {
+                clean.push_str(&encode(c.encode_utf8(&mut [0; 4])))
+            }
             c if c.is_ascii_graphic() => clean.push(c),
             c if c.is_ascii() => return Err(format!("failed to parse Location header {text:?}")),
             c => clean.push_str(&encode(c.encode_utf8(&mut [0; 4]))),
@@ -107,7 +110,11 @@ mod tests {
         let base = "https://r.example:5000/v2/a/blobs/uploads/?digest=x";
         check(base, "https://cdn.example/x?sig=1#part", "https://cdn.example/x?sig=1");
         check(base, "//cdn.example/x", "https://cdn.example/x");
-        check(base, "/v2/a/blobs/uploads/7?_state=abc", "https://r.example:5000/v2/a/blobs/uploads/7?_state=abc");
+        check(
+            base,
+            "/v2/a/blobs/uploads/7?_state=abc",
+            "https://r.example:5000/v2/a/blobs/uploads/7?_state=abc",
+        );
         check(base, "7", "https://r.example:5000/v2/a/blobs/uploads/7");
         check(base, "?x=y", "https://r.example:5000/v2/a/blobs/uploads/?x=y");
         check(base, "/a b|c", "https://r.example:5000/a%20b%7Cc");

@@ -74,7 +74,9 @@ async fn here(pull: &Pull<'_>, blob: &Descriptor) -> Result<bool> {
 enum Outcome {
     Done,
     /// Whole, but not what the digest says. `resumed`: part of it was here before.
-    Damaged { resumed: bool },
+    Damaged {
+        resumed: bool,
+    },
 }
 
 async fn attempt(
@@ -199,7 +201,10 @@ impl Transfer<'_> {
             skip -= passed;
             let _ = piece.split_to(passed as usize);
             if self.offset + piece.len() as u64 > self.blob.size {
-                return Err(Error::WrongDigest { what: "filesystem layer", digest: self.blob.digest.clone() });
+                return Err(Error::WrongDigest {
+                    what: "filesystem layer",
+                    digest: self.blob.digest.clone(),
+                });
             }
             self.offset += piece.len() as u64;
             let Some(pieces) = &self.pieces else { return Err(Error::Cancelled) };
@@ -251,7 +256,8 @@ async fn elsewhere(http: &Arc<Http>, request: Outgoing) -> Option<Answer> {
 /// A proxy that answers with another part than the one asked for would corrupt the blob unnoticed until its end.
 fn check_range(answer: &Answer, offset: u64) -> Result<()> {
     let range = answer.header("content-range").unwrap_or_default();
-    let start = range.strip_prefix("bytes ").and_then(|range| range.split('-').next()?.trim().parse::<u64>().ok());
+    let start =
+        range.strip_prefix("bytes ").and_then(|range| range.split('-').next()?.trim().parse::<u64>().ok());
     match start == Some(offset) {
         true => Ok(()),
         false => Err(Session::protocol_error(answer, format!("could not find expected range in {range:?}"))),

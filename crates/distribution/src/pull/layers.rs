@@ -50,7 +50,13 @@ impl Line {
 }
 
 /// Brings all layers (lowest first) and publishes them. Dropping the future stops everything.
-pub(super) async fn fetch(pull: &Pull<'_>, blobs: &[Descriptor], diff_ids: &[Digest]) -> Result<()> {
+/// `quiet`: the very image is known, so that layers which are here are not worth a line.
+pub(super) async fn fetch(
+    pull: &Pull<'_>,
+    blobs: &[Descriptor],
+    diff_ids: &[Digest],
+    quiet: bool,
+) -> Result<()> {
     let chains = image::chain_ids(diff_ids);
     let layers = blobs.iter().zip(diff_ids).enumerate().map(|(index, (blob, diff_id))| Layer {
         blob: blob.clone(),
@@ -65,7 +71,7 @@ pub(super) async fn fetch(pull: &Pull<'_>, blobs: &[Descriptor], diff_ids: &[Dig
         Ok(wanted.iter().map(|layer| is_here(store, layer)).collect::<Vec<bool>>())
     });
     let here = here.await?;
-    if here.iter().all(|here| *here) && pull_is_known(pull, &layers).await? {
+    if quiet && here.iter().all(|here| *here) {
         return Ok(());
     }
     for (layer, here) in layers.iter().zip(&here) {
@@ -84,19 +90,6 @@ pub(super) async fn fetch(pull: &Pull<'_>, blobs: &[Descriptor], diff_ids: &[Dig
     });
     try_join_all(work).await?;
     Ok(())
-}
-
-/// Docker says nothing of layers when the very image is here.
-async fn pull_is_known(pull: &Pull<'_>, layers: &[Layer]) -> Result<bool> {
-    let Some(top) = layers.last().map(|layer| layer.chain.clone()) else { return Ok(true) };
-    let found = pull.blocking("look up images", move |store| {
-        let images = store.images()?;
-        let has_top = |image: &store::ImageRecord| {
-            store.config(&image.id).is_ok_and(|config| config.chain_ids().last() == Some(&top))
-        };
-        Ok(images.iter().any(has_top))
-    });
-    found.await
 }
 
 fn is_here(store: &Store, layer: &Layer) -> bool {
@@ -150,14 +143,19 @@ async fn work(
         let parent = layer.parent.clone();
         let publish = move |store: Store| store.publish_layer(parent.as_ref(), staged);
         let store = pull.store.clone();
-        let published = tokio::task::spawn_blocking(move || publish(store)).await.map_err(|_| Error::Cancelled)?;
+        let published =
+            tokio::task::spawn_blocking(move || publish(store)).await.map_err(|_| Error::Cancelled)?;
         published.map_err(Error::Unpack)?;
     }
     show(LayerStep::PullComplete);
     Ok(())
 }
 
-async fn download_and_stage(pull: &Pull<'_>, layer: &Layer, show: &impl Fn(LayerStep)) -> Result<StagedLayer> {
+async fn download_and_stage(
+    pull: &Pull<'_>,
+    layer: &Layer,
+    show: &impl Fn(LayerStep),
+) -> Result<StagedLayer> {
     let mut staging = None;
     let outcome = download::blob(pull, &layer.blob, show, |reader| {
         // A second call means that the first download was thrown away, and its unpacker with it.
@@ -185,7 +183,8 @@ struct Staging {
 impl Staging {
     fn start(pull: &Pull<'_>, layer: &Layer, blob: impl Read + Send + 'static) -> Self {
         let read = Arc::new(AtomicU64::new(0));
-        let (store, diff_id, media_type) = (pull.store.clone(), layer.diff_id.clone(), layer.blob.media_type.clone());
+        let (store, diff_id, media_type) =
+            (pull.store.clone(), layer.diff_id.clone(), layer.blob.media_type.clone());
         let permits = pull.registries.0.unpacks.clone();
         let counted = Counted { inner: blob, read: read.clone() };
         let task = tokio::spawn(async move {

@@ -135,7 +135,9 @@ fn decode(message: &[u8], question: &[u8], id: u16, kind: Kind) -> Option<Readin
         return Some(Reading::Truncated);
     }
     Some(Reading::Whole(match header[3] & 0x0f {
-        0 if word(4) == 1 => read_answers(message, HEADER + asked.len(), word(6), kind).ok_or(Failure::Misbehaving),
+        0 if word(4) == 1 => {
+            read_answers(message, HEADER + asked.len(), word(6), kind).ok_or(Failure::Misbehaving)
+        }
         3 => Err(Failure::NoSuchHost),
         _ => Err(Failure::Misbehaving),
     }))

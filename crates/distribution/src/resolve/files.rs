@@ -10,7 +10,9 @@ pub(super) fn hosts_lookup(text: &str, host: &str) -> Vec<IpAddr> {
         let line = line.split('#').next().unwrap_or_default();
         let mut words = line.split_ascii_whitespace();
         let Some(address) = words.next().and_then(|word| without_zone(word).parse().ok()) else { continue };
-        if words.any(|name| name.trim_end_matches('.').eq_ignore_ascii_case(host)) && !found.contains(&address) {
+        if words.any(|name| name.trim_end_matches('.').eq_ignore_ascii_case(host))
+            && !found.contains(&address)
+        {
             found.push(address);
         }
     }

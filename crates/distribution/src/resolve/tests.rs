@@ -65,7 +65,8 @@ fn answer(question: &[u8], over_tcp: bool) -> Vec<u8> {
     message[2] |= 0x80;
     let kind = question[question.len() - 3];
     let asked = |name: &str| {
-        let wire: String = name.split('.').map(|label| format!("{}{label}", label.len() as u8 as char)).collect();
+        let wire: String =
+            name.split('.').map(|label| format!("{}{label}", label.len() as u8 as char)).collect();
         question[12..].starts_with(wire.as_bytes())
     };
     let mut record = |kind: u8, data: &[u8]| {
@@ -98,7 +99,9 @@ async fn check(name: &str, expected: Result<&[&str], &'static str>) {
             let want: Vec<IpAddr> = want.iter().map(|ip| ip.parse().unwrap()).collect();
             assert_eq!(got.unwrap(), want);
         }
-        Err(reason) => assert_eq!(got.unwrap_err().to_string(), format!("lookup {name} on {server}: {reason}")),
+        Err(reason) => {
+            assert_eq!(got.unwrap_err().to_string(), format!("lookup {name} on {server}: {reason}"))
+        }
     }
 }
 
