@@ -4,6 +4,9 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod route;
+mod socket;
+mod wire;
 
 pub use error::Error;
 
