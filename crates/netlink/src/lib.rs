@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod nft;
 pub mod route;
 mod socket;
 mod wire;

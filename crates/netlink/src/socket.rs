@@ -8,9 +8,7 @@ use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{self, AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-use crate::wire::{
-    Messages, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, NLMSG_OVERRUN, Received,
-};
+use crate::wire::{Messages, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, NLMSG_OVERRUN, Received};
 use crate::{Error, Result};
 
 /// The kernel sends dumps in pieces of up to 32 KiB; acknowledgements are small.
@@ -46,7 +44,11 @@ impl Socket {
     /// Sends everything at once and waits until the kernel has worked it off. The failures, with the message's index.
     ///
     /// `acknowledged` is the message whose acknowledgement means that all before it are done: normally the last.
-    pub(crate) fn run(&mut self, messages: &mut Messages, acknowledged: usize) -> Result<Vec<(usize, Error)>> {
+    pub(crate) fn run(
+        &mut self,
+        messages: &mut Messages,
+        acknowledged: usize,
+    ) -> Result<Vec<(usize, Error)>> {
         let first = self.reserve(messages.count());
         let last = first.wrapping_add(u32::try_from(acknowledged).unwrap_or(u32::MAX));
         let bytes = messages.seal(first, Some(acknowledged));

@@ -99,6 +99,11 @@ impl Messages {
         self.grow();
     }
 
+    /// What has been built.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// How many messages there are.
     pub(crate) fn count(&self) -> usize {
         self.starts.len()
@@ -175,7 +180,12 @@ impl<'a> Received<'a> {
             let length = usize::try_from(u32_at(header, 0)?).ok()?;
             let payload = bytes.get(HEADER..length)?;
             bytes = bytes.get(align(length)..).unwrap_or_default();
-            Some(Self { kind: u16_at(header, 4)?, flags: u16_at(header, 6)?, sequence: u32_at(header, 8)?, payload })
+            Some(Self {
+                kind: u16_at(header, 4)?,
+                flags: u16_at(header, 6)?,
+                sequence: u32_at(header, 8)?,
+                payload,
+            })
         })
     }
 
@@ -198,7 +208,8 @@ impl<'a> Received<'a> {
         } else {
             align(usize::try_from(u32_at(self.payload, 4)?).ok()?)
         };
-        let (_, text) = Attributes(self.payload.get(4 + request..)?).find(|(kind, _)| *kind == NLMSGERR_ATTR_MSG)?;
+        let (_, text) =
+            Attributes(self.payload.get(4 + request..)?).find(|(kind, _)| *kind == NLMSGERR_ATTR_MSG)?;
         Some(text_of(text))
     }
 }
@@ -298,7 +309,12 @@ mod tests {
         bytes.extend_from_slice(&[0; HEADER]);
         bytes.extend_from_slice(&[12, 0, 1, 0]);
         bytes.extend_from_slice(b"busy\0\0\0\0");
-        let received = Received { kind: NLMSG_ERROR, flags: NLM_F_CAPPED | NLM_F_ACK_TLVS, sequence: 1, payload: &bytes };
+        let received = Received {
+            kind: NLMSG_ERROR,
+            flags: NLM_F_CAPPED | NLM_F_ACK_TLVS,
+            sequence: 1,
+            payload: &bytes,
+        };
         assert_eq!(received.status(), Err((Errno::EXIST, Some("busy".to_owned()))));
         let received = Received { payload: &[0; 20], ..received };
         assert_eq!(received.status(), Ok(()));

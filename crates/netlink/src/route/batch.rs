@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::Prefix;
 use super::link::{LinkChange, LinkRef, NewLink};
 use super::numbers::*;
-use super::Prefix;
 use crate::wire::{Messages, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 
 /// Changes to be made together, in order, in one message to the kernel. A failed one does not stop those after it.
@@ -40,13 +40,7 @@ impl Batch {
     }
 
     /// Makes a link, down; `EEXIST` when the name is taken. An `mtu` of 0 is the kernel's default.
-    pub fn add_link(
-        &mut self,
-        name: &str,
-        mac: Option<[u8; 6]>,
-        mtu: u32,
-        kind: &NewLink<'_>,
-    ) -> &mut Self {
+    pub fn add_link(&mut self, name: &str, mac: Option<[u8; 6]>, mtu: u32, kind: &NewLink<'_>) -> &mut Self {
         self.messages.begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, format!("add link {name}"));
         self.messages.header(&link_header(0, 0, 0));
         self.messages.put_text(IFLA_IFNAME, name);
@@ -99,18 +93,18 @@ impl Batch {
 
     /// Takes an address from a link.
     pub fn delete_address(&mut self, link: u32, (address, prefix): Prefix) -> &mut Self {
-        self.messages.begin(
-            RTM_DELADDR,
-            0,
-            format!("delete address {address}/{prefix} from link {link}"),
-        );
+        self.messages.begin(RTM_DELADDR, 0, format!("delete address {address}/{prefix} from link {link}"));
         self.address(link, address, prefix);
         self
     }
 
     /// Adds a route to the main table, or replaces the one to the same place with the same metric.
     pub fn add_route(&mut self, route: &NewRoute) -> &mut Self {
-        self.messages.begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, format!("add route {}", words(route)));
+        self.messages.begin(
+            RTM_NEWROUTE,
+            NLM_F_CREATE | NLM_F_REPLACE,
+            format!("add route {}", words(route)),
+        );
         self.route(route);
         self
     }
@@ -164,7 +158,18 @@ impl Batch {
         let family = if ipv6 { AF_INET6 } else { AF_INET };
         let prefix = route.to.map_or(0, |(_, prefix)| prefix);
         self.messages.header(&[
-            family, prefix, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST, 0, 0, 0, 0,
+            family,
+            prefix,
+            0,
+            0,
+            RT_TABLE_MAIN,
+            RTPROT_BOOT,
+            scope,
+            RTN_UNICAST,
+            0,
+            0,
+            0,
+            0,
         ]);
         if let Some((to, _)) = route.to {
             put_ip(&mut self.messages, RTA_DST, to);

@@ -125,12 +125,15 @@ impl NewLink<'_> {
                     });
                 }),
                 Self::Macvlan { mode, .. } => info.nest(IFLA_INFO_DATA, |data| {
-                    data.put_u32(IFLA_MACVLAN_MODE, match mode {
-                        MacvlanMode::Private => 1,
-                        MacvlanMode::Vepa => 2,
-                        MacvlanMode::Bridge => 4,
-                        MacvlanMode::Passthru => 8,
-                    });
+                    data.put_u32(
+                        IFLA_MACVLAN_MODE,
+                        match mode {
+                            MacvlanMode::Private => 1,
+                            MacvlanMode::Vepa => 2,
+                            MacvlanMode::Bridge => 4,
+                            MacvlanMode::Passthru => 8,
+                        },
+                    );
                 }),
                 Self::Ipvlan { mode, .. } => {
                     info.nest(IFLA_INFO_DATA, |data| data.put_u16(IFLA_IPVLAN_MODE, *mode));

@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::Prefix;
 use super::batch::link_header;
 use super::link::LinkRef;
 use super::numbers::*;
-use super::Prefix;
 use crate::wire::{Messages, NLM_F_DUMP, find, text_of, u32_at};
 
 /// A link.
