@@ -1,1 +1,74 @@
+//! The domain: containers with their execs, logs and statistics, and around them images, networks, volumes and events.
+//!
+//! ```text
+//! server ─▶ Engine ─▶ containers ─▶ monitors (one process per running container)
+//!                  ├▶ store (images, snapshots, volumes)      blocking, behind spawn_blocking
+//!                  ├▶ networks (sandboxes, addresses, ports)  blocking, behind spawn_blocking
+//!                  └▶ events (ring + events.jsonl)
+//! ```
+//! Methods are the operations of the Engine API, one each, in its vocabulary (`api` types), but nothing here knows HTTP or a
+//! version of that API. The engine is crash-only: whatever it must remember is on disk or in a monitor before a method
+//! returns. It never forks and never writes a container's run state: the container's monitor does.
+#![forbid(unsafe_code)]
 
+mod blocking;
+mod config;
+mod container;
+mod error;
+mod events;
+mod idle;
+mod images;
+mod networks;
+mod system;
+mod volumes;
+
+use std::sync::Arc;
+
+use distribution::Registries;
+use network::Networks;
+use store::Store;
+
+pub use config::EngineConfig;
+pub use container::{AttachOptions, Attachment, ClientStream, ContainerUse, Logs};
+pub use error::{Error, Result};
+pub use events::Events;
+pub use idle::Activity;
+pub use images::LoadSink;
+
+/// One engine: everything below one root folder. Made by [`Engine::start`], shared by `Arc`.
+pub struct Engine {
+    pub(crate) config: EngineConfig,
+    pub(crate) store: Store,
+    pub(crate) networks: Networks,
+    pub(crate) registries: Registries,
+    pub(crate) events: Events,
+    pub(crate) idle: idle::Idle,
+}
+
+impl Engine {
+    /// Reads what is on disk, reconnects to the monitors of running containers, finishes or undoes half-done work, and
+    /// starts the containers whose restart policy asks for it after a reboot.
+    pub async fn start(_config: EngineConfig) -> Result<Arc<Engine>> {
+        unreachable!("in progress")
+    }
+
+    /// The options this engine was started with.
+    pub fn config(&self) -> &EngineConfig {
+        &self.config
+    }
+
+    /// Held while somebody needs the engine: a request, a pull. An engine without is idle.
+    pub fn activity(&self) -> Activity {
+        self.idle.hold()
+    }
+
+    /// Resolves when nothing has been going on for the configured idle time; never when that is not set.
+    pub async fn until_idle(&self) {
+        self.idle.wait(self.config.idle_timeout).await;
+    }
+
+    /// Makes everything durable before an orderly exit. Containers go on running.
+    pub async fn shutdown(&self) {
+        unreachable!("in progress")
+    }
+}
