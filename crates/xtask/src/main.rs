@@ -1,17 +1,21 @@
-//! The project's own chores: `cargo xtask tidy` checks the rules that no compiler checks.
+//! The project's own chores: `cargo xtask tidy` checks the rules that no compiler checks, `cargo xtask bench` measures Naru
+//! against whatever peers this machine has.
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod tidy;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask tidy";
+const USAGE: &str = "usage: cargo xtask tidy
+       cargo xtask bench [--rounds N] [--only run-none,run-bridge,exec,pull,ps,memory]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.first().map(String::as_str) {
         Some("tidy") => tidy::run(),
+        Some("bench") => bench::run(&arguments[1..]),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

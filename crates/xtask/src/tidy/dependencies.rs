@@ -17,7 +17,11 @@ const ASYNC_RUNTIMES: &[&str] = &["tokio", "hyper", "axum", "rayon", "async-std"
 /// `(crate, what it must not reach directly, why)`.
 const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     ("engine", &["axum", "hyper", "hyper-util", "http", "server"], "the engine knows no HTTP"),
-    ("server", &["rustix", "cgroup", "runtime", "monitor", "store", "network", "nix"], "the server touches no file, cgroup or mount"),
+    (
+        "server",
+        &["rustix", "cgroup", "runtime", "monitor", "store", "network", "nix"],
+        "the server touches no file, cgroup or mount",
+    ),
     ("client", &["engine", "server", "store", "runtime"], "the client speaks the Engine API only"),
 ];
 
@@ -48,7 +52,9 @@ impl Graph {
         for node in metadata["resolve"]["nodes"].as_array().context("resolve.nodes")? {
             let dependencies = node["deps"].as_array().context("deps")?;
             let normal = dependencies.iter().filter(|dependency| {
-                dependency["dep_kinds"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind["kind"].is_null()))
+                dependency["dep_kinds"]
+                    .as_array()
+                    .is_some_and(|kinds| kinds.iter().any(|kind| kind["kind"].is_null()))
             });
             let targets = normal.map(|dependency| text(&dependency["pkg"])).collect::<Result<Vec<_>>>()?;
             edges.insert(text(&node["id"])?, targets);
@@ -58,7 +64,10 @@ impl Graph {
 
     fn id_of(&self, name: &str) -> Option<&str> {
         // A workspace crate may share its name with one of a registry: ours has a path as its source.
-        self.names.iter().find(|(id, n)| n.as_str() == name && id.starts_with("path+")).map(|(id, _)| id.as_str())
+        self.names
+            .iter()
+            .find(|(id, n)| n.as_str() == name && id.starts_with("path+"))
+            .map(|(id, _)| id.as_str())
     }
 
     fn direct(&self, id: &str) -> impl Iterator<Item = &str> {

@@ -36,7 +36,10 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
 fn file_faults(name: &str, shown: &str, text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let is_root = ["src/lib.rs", "src/main.rs"].iter().any(|root| shown.ends_with(root));
-    let is_test = shown.contains("/tests/") || shown.contains("/benches/") || shown.contains("/examples/") || shown.ends_with("tests.rs");
+    let is_test = shown.contains("/tests/")
+        || shown.contains("/benches/")
+        || shown.contains("/examples/")
+        || shown.ends_with("tests.rs");
     if name != "sys" && is_root && !text.contains("#![forbid(unsafe_code)]") {
         faults.push(format!("{shown}: no #![forbid(unsafe_code)]: unsafe code lives in crate sys alone"));
     }

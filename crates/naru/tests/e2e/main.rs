@@ -1,0 +1,9 @@
+//! The product from outside: Naru's CLI and the stock `docker` client against a real engine, each test in a world of its own
+//! (see `world`). Needs root, util-linux, iproute2, busybox-static and the docker client.
+
+mod bad_input;
+mod containers;
+mod engine;
+mod images;
+mod network;
+mod world;

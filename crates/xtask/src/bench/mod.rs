@@ -1,0 +1,184 @@
+//! `cargo xtask bench`: Naru against the peers that are installed, in one run, interleaved round by round, so that a noisy
+//! machine is noisy for all of them. Prints medians in milliseconds and each peer's ratio to Naru; the ratios are the result.
+//!
+//! Everything happens inside a network and mount namespace of its own with temporary roots, and is gone afterwards.
+
+mod image;
+mod memory;
+mod peers;
+mod table;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use peers::{Bench, Peer};
+use table::Row;
+
+/// Set in the copy of this program that runs inside the namespaces.
+const INSIDE: &str = "--inside";
+
+struct Options {
+    rounds: usize,
+    only: Vec<String>,
+    inside: bool,
+}
+
+pub fn run(arguments: &[String]) -> Result<()> {
+    let options = Options::parse(arguments)?;
+    if !options.inside {
+        return enter_namespaces(arguments);
+    }
+    let root = crate::tidy::workspace_root()?;
+    let naru = release_binary(&root)?;
+    let size = std::fs::metadata(&naru).with_context(|| format!("{}", naru.display()))?.len();
+    println!("binary: {:.1} MiB", size as f64 / 1_048_576.0);
+
+    let bench = Bench::start(naru)?;
+    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+    let mut rows = Vec::new();
+    if wanted("run-none") {
+        let command = |peer: &Peer| peer.command(&["run", "--rm", "--network", "none", "busybox", "true"]);
+        rows.push(measure("run --rm, no network", &bench.peers, options.rounds, command)?);
+        rows.push(measure_bundles(&bench, options.rounds)?);
+    }
+    if wanted("run-bridge") {
+        let command = |peer: &Peer| peer.command(&["run", "--rm", "busybox", "true"]);
+        rows.push(measure("run --rm, bridge", &bench.peers, options.rounds, command)?);
+    }
+    if wanted("exec") {
+        for peer in &bench.peers {
+            peer.ok(&["run", "-d", "--name", "target", "--network", "none", "busybox", "sleep", "100000"])?;
+        }
+        rows.push(measure("exec true", &bench.peers, options.rounds, |peer| {
+            peer.command(&["exec", "target", "true"])
+        })?);
+        for peer in &bench.peers {
+            peer.ok(&["rm", "-f", "target"])?;
+        }
+    }
+    if wanted("pull") {
+        rows.push(bench.pull(options.rounds.clamp(1, 5))?);
+    }
+    if wanted("ps") {
+        for peer in &bench.peers {
+            for _ in 0..100 {
+                peer.ok(&["create", "--network", "none", "busybox", "true"])?;
+            }
+        }
+        rows.push(measure("ps -a, 100 containers", &bench.peers, options.rounds, |peer| {
+            peer.command(&["ps", "-a"])
+        })?);
+    }
+    table::print(&rows);
+    if wanted("memory") {
+        memory::print(&bench)?;
+    }
+    Ok(())
+}
+
+impl Options {
+    fn parse(arguments: &[String]) -> Result<Self> {
+        let mut options = Self { rounds: 15, only: Vec::new(), inside: false };
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                INSIDE => options.inside = true,
+                "--rounds" => {
+                    let value = arguments.next().context("--rounds takes a number")?;
+                    options.rounds = value.parse().with_context(|| format!("--rounds {value}"))?;
+                }
+                "--only" => {
+                    let value = arguments
+                        .next()
+                        .context("--only takes names: run-none,run-bridge,exec,pull,ps,memory")?;
+                    options.only = value.split(',').map(str::to_owned).collect();
+                }
+                other => bail!("unknown option {other}"),
+            }
+        }
+        ensure!(options.rounds > 0, "--rounds must be at least 1");
+        Ok(options)
+    }
+}
+
+/// Runs this program again inside fresh namespaces, with its loopback up.
+fn enter_namespaces(arguments: &[String]) -> Result<()> {
+    let root = crate::tidy::workspace_root()?;
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--locked", "-p", "naru"])
+        .current_dir(root)
+        .status();
+    ensure!(built.context("run cargo build")?.success(), "the release build failed");
+    let status = Command::new("unshare")
+        .args([
+            "--net",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+        ])
+        .arg("ip link set lo up && exec \"$0\" \"$@\"")
+        .arg(std::env::current_exe().context("find this program")?)
+        .args(["bench", INSIDE])
+        .args(arguments)
+        .status()
+        .context("run unshare (util-linux)")?;
+    ensure!(status.success(), "the benchmark failed");
+    Ok(())
+}
+
+fn release_binary(root: &std::path::Path) -> Result<PathBuf> {
+    let target = root.join("target");
+    let triples = std::fs::read_dir(&target)?.flatten().map(|entry| entry.path().join("release/naru"));
+    triples
+        .chain([target.join("release/naru")])
+        .find(|path| path.is_file())
+        .context("no release binary in target/")
+}
+
+/// Runs the command once for each peer and round, in turn, after one unmeasured round.
+fn measure(name: &str, peers: &[Peer], rounds: usize, command: impl Fn(&Peer) -> Command) -> Result<Row> {
+    let mut row = Row::new(name);
+    for round in 0..=rounds {
+        for peer in peers {
+            let took = timed(command(peer)).with_context(|| format!("{name}: {}", peer.name))?;
+            if round > 0 {
+                row.add(&peer.name, took);
+            }
+        }
+    }
+    Ok(row)
+}
+
+/// The bare runtimes, which only start a prepared bundle: beside Naru's whole `run --rm` of the same program.
+fn measure_bundles(bench: &Bench, rounds: usize) -> Result<Row> {
+    let mut row = Row::new("… beside bare runtimes (bundle)");
+    for round in 0..=rounds {
+        let naru = bench.naru().command(&["run", "--rm", "--network", "none", "busybox", "true"]);
+        let runs = std::iter::once(("naru", naru)).chain(bench.bundle_runs(round));
+        for (name, command) in runs {
+            let took = timed(command).with_context(|| name.to_owned())?;
+            if round > 0 {
+                row.add(name, took);
+            }
+        }
+    }
+    Ok(row)
+}
+
+/// Milliseconds from spawn to exit of a command that must succeed.
+fn timed(mut command: Command) -> Result<f64> {
+    let start = Instant::now();
+    let output = command.output().with_context(|| format!("run {command:?}"))?;
+    let took = start.elapsed().as_secs_f64() * 1e3;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(took)
+}

@@ -1,0 +1,265 @@
+//! The contestants: Naru's own engine, a private dockerd, podman, and the bare runtimes, each on a temporary root; a local
+//! registry to pull from. Dropping `Bench` stops them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::{image, table::Row, timed};
+
+const REGISTRY: &str = "127.0.0.1:5000";
+
+/// One engine with a Docker-like command line.
+pub struct Peer {
+    pub name: String,
+    program: PathBuf,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+pub struct Bench {
+    pub peers: Vec<Peer>,
+    pub dir: tempfile::TempDir,
+    services: Vec<Child>,
+    bundle: PathBuf,
+}
+
+impl Peer {
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).args(arguments).stdin(Stdio::null());
+        for (name, value) in &self.environment {
+            command.env(name, value);
+        }
+        command
+    }
+
+    pub fn ok(&self, arguments: &[&str]) -> Result<String> {
+        let output =
+            self.command(arguments).output().with_context(|| format!("run {}", self.program.display()))?;
+        ensure!(
+            output.status.success(),
+            "{} {arguments:?}: {}",
+            self.name,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+}
+
+impl Bench {
+    /// Starts what is installed and gives each engine the busybox image.
+    pub fn start(naru: PathBuf) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("naru-bench-").tempdir()?;
+        let bundle = dir.path().join("bundle");
+        let mut bench = Self { peers: Vec::new(), dir, services: Vec::new(), bundle };
+        bench.add_naru(naru);
+        bench.add_docker()?;
+        bench.add_podman();
+        bench.start_registry()?;
+        let layout = bench.dir.path().join("busybox");
+        image::busybox(&layout)?;
+        bench.push(&layout, "busybox")?;
+        for peer in &bench.peers {
+            let name = format!("{REGISTRY}/busybox");
+            peer.ok(&["pull", "-q", &name])?;
+            peer.ok(&["tag", &name, "busybox"])?;
+        }
+        bench.make_bundle()?;
+        Ok(bench)
+    }
+
+    pub fn naru(&self) -> &Peer {
+        &self.peers[0]
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn add_naru(&mut self, program: PathBuf) {
+        let value = |name: &str| self.path(name).display().to_string();
+        let environment = vec![
+            ("NARU_ROOT".to_owned(), value("naru")),
+            ("NARU_RUN_DIR".to_owned(), value("naru-run")),
+            ("NARU_SOCKET".to_owned(), value("naru-run/naru.sock")),
+            ("NARU_CGROUP_PARENT".to_owned(), "/naru-bench".to_owned()),
+            ("NARU_IDLE_TIMEOUT".to_owned(), "3600".to_owned()),
+        ];
+        self.peers.push(Peer { name: "naru".to_owned(), program, arguments: Vec::new(), environment });
+    }
+
+    fn add_docker(&mut self) -> Result<()> {
+        let (Some(daemon), Some(client)) = (find("dockerd"), find("docker")) else { return Ok(()) };
+        let socket = format!("unix://{}", self.path("docker.sock").display());
+        let log = fs::File::create(self.path("dockerd.log"))?;
+        let child = Command::new(daemon)
+            .args(["--data-root", &self.path("docker").display().to_string()])
+            .args(["--exec-root", &self.path("docker-run").display().to_string()])
+            .args(["--pidfile", &self.path("docker.pid").display().to_string(), "--host", &socket])
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("run dockerd")?;
+        self.services.push(child);
+        let peer = Peer {
+            name: "docker".to_owned(),
+            program: client,
+            arguments: vec!["--host".to_owned(), socket],
+            environment: Vec::new(),
+        };
+        wait_for("dockerd", || peer.ok(&["version"]).is_ok())
+            .with_context(|| fs::read_to_string(self.path("dockerd.log")).unwrap_or_default())?;
+        self.peers.push(peer);
+        Ok(())
+    }
+
+    fn add_podman(&mut self) {
+        let Some(program) = find("podman") else { return };
+        let value = |name: &str| self.path(name).display().to_string();
+        let arguments = [
+            "--root",
+            &value("podman"),
+            "--runroot",
+            &value("podman-run"),
+            "--cgroup-manager",
+            "cgroupfs",
+            "--events-backend",
+            "none",
+        ];
+        let peer = Peer {
+            name: "podman".to_owned(),
+            program,
+            arguments: arguments.map(str::to_owned).to_vec(),
+            environment: vec![("CONTAINERS_REGISTRIES_CONF".to_owned(), value("registries.conf"))],
+        };
+        let registries = format!(
+            "unqualified-search-registries = []\n[[registry]]\nlocation = \"{REGISTRY}\"\ninsecure = true\n"
+        );
+        if fs::write(self.path("registries.conf"), registries).is_ok() && peer.ok(&["info"]).is_ok() {
+            self.peers.push(peer);
+        } else {
+            println!("podman is installed but does not run here: left out");
+        }
+    }
+
+    fn start_registry(&mut self) -> Result<()> {
+        let program = find("docker-registry").context("docker-registry is not installed")?;
+        let config = self.path("registry.yml");
+        let text = format!(
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{REGISTRY}\"}}\n",
+            self.path("registry").display()
+        );
+        fs::write(&config, text)?;
+        let child = Command::new(program)
+            .arg("serve")
+            .arg(config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        self.services.push(child);
+        wait_for("docker-registry", || std::net::TcpStream::connect(REGISTRY).is_ok())
+    }
+
+    fn push(&self, layout: &Path, name: &str) -> Result<()> {
+        let source = format!("oci:{}:latest", layout.display());
+        let target = format!("docker://{REGISTRY}/{name}:latest");
+        let output = Command::new("skopeo")
+            .args(["copy", "-q", "--dest-tls-verify=false", &source, &target])
+            .output()
+            .context("run skopeo")?;
+        ensure!(output.status.success(), "skopeo copy: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
+    /// Pulls the large image, removed again before each round.
+    pub fn pull(&self, rounds: usize) -> Result<Row> {
+        let layout = self.path("large");
+        image::large(&layout)?;
+        self.push(&layout, "large")?;
+        let name = format!("{REGISTRY}/large");
+        let mut row = Row::new("pull, 200 MB in 5 gzip layers");
+        for _ in 0..rounds {
+            for peer in &self.peers {
+                row.add(&peer.name, timed(peer.command(&["pull", "-q", &name]))?);
+                peer.ok(&["rmi", &name])?;
+            }
+        }
+        Ok(row)
+    }
+
+    /// A bundle with runc's default configuration, an own busybox root and no terminal.
+    fn make_bundle(&self) -> Result<()> {
+        let Some(runc) = find("runc") else { return Ok(()) };
+        fs::create_dir_all(self.bundle.join("rootfs/bin"))?;
+        fs::copy("/bin/busybox", self.bundle.join("rootfs/bin/true"))?;
+        let output = Command::new(runc).arg("spec").current_dir(&self.bundle).output()?;
+        ensure!(output.status.success(), "runc spec: {}", String::from_utf8_lossy(&output.stderr));
+        let path = self.bundle.join("config.json");
+        let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&path)?)?;
+        config["process"]["terminal"] = false.into();
+        config["process"]["args"] = serde_json::json!(["/bin/true"]);
+        Ok(fs::write(path, serde_json::to_vec(&config)?)?)
+    }
+
+    pub fn bundle_runs(&self, round: usize) -> Vec<(&'static str, Command)> {
+        let run = |name: &'static str| {
+            let mut command = Command::new(find(name)?);
+            command.args([
+                "--root",
+                &self.path(&format!("{name}-state")).display().to_string(),
+                "run",
+                "--bundle",
+            ]);
+            command.arg(&self.bundle).arg(format!("bench-{name}-{round}")).stdin(Stdio::null());
+            // A runtime may refuse this machine's cgroup layout: then it is no peer here.
+            command.output().ok().filter(|output| output.status.success())?;
+            let mut again = Command::new(command.get_program());
+            again.args(command.get_args()).stdin(Stdio::null());
+            Some((name, again))
+        };
+        ["crun", "runc"].into_iter().filter_map(run).collect()
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        for peer in &self.peers {
+            if let Ok(ids) = peer
+                .ok(&["ps", "-aq"])
+                .map(|ids| ids.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+                && !ids.is_empty()
+            {
+                let arguments: Vec<&str> =
+                    ["rm", "-f"].into_iter().chain(ids.iter().map(String::as_str)).collect();
+                let _ = peer.ok(&arguments);
+            }
+        }
+        for service in &mut self.services {
+            let _ = Command::new("kill").arg(service.id().to_string()).status();
+            let _ = service.wait();
+        }
+    }
+}
+
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin")])
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
+}
+
+fn wait_for(what: &str, mut ready: impl FnMut() -> bool) -> Result<()> {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(30) {
+        if ready() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    anyhow::bail!("{what} is not ready after 30 s")
+}
