@@ -133,6 +133,8 @@ async fn serve_connection(accepted: Accepted, server: Arc<Server>, mut stopping:
     let http = hyper::server::conn::http1::Builder::new()
         .max_buf_size(1 << 20)
         .max_headers(200)
+        // As Go writes them: scripts grep for `Api-Version`.
+        .title_case_headers(true)
         .serve_connection(TokioIo::new(connection), service)
         .with_upgrades();
     let mut http = pin!(http);

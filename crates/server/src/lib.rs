@@ -34,7 +34,6 @@ use std::sync::Arc;
 use axum::response::Response;
 use engine::Engine;
 use http::{HeaderValue, header};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 pub use connection::Listener;
@@ -69,7 +68,7 @@ impl Server {
             Ok((version, path)) => {
                 let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned();
                 let request = request::Request::new(version, &mut parts, body.clone());
-                routes::route(&self.engine, request, &path).await
+                routes::route(&self.engine, request, path).await
             }
             Err(error) => Err(error),
         };
@@ -85,16 +84,12 @@ impl Server {
                 error.into_response()
             }
         };
+        tracing::debug!(method = %parts.method, path = parts.uri.path(), status = response.status().as_u16(), "answered");
         let headers = response.headers_mut();
         headers.insert("Api-Version", HeaderValue::from_static("1.51"));
         headers.insert("Docker-Experimental", HeaderValue::from_static("false"));
         headers.insert("Ostype", HeaderValue::from_static("linux"));
         headers.insert(header::SERVER, SERVER);
-        response.map(|body| {
-            axum::body::Body::new(body.map_frame(move |frame| {
-                let _held = &activity;
-                frame
-            }))
-        })
+        response.map(|body| axum::body::Body::new(response::Held { body, _guard: activity }))
     }
 }

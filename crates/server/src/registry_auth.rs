@@ -1,13 +1,9 @@
-//! Registry credentials in headers: `X-Registry-Auth` (one registry) and `X-Registry-Config` (by registry, for builds).
-//! Base64 of JSON; the alphabet should be base64url with padding, but clients have sent every kind.
-
-use std::collections::BTreeMap;
+//! Registry credentials in the header `X-Registry-Auth`: base64 of JSON; the alphabet should be base64url with padding, but clients have sent every kind.
 
 use api::AuthConfig;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde::de::DeserializeOwned;
 
 const TOLERANT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
@@ -16,18 +12,12 @@ const TOLERANT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// `X-Registry-Auth`. Like moby, rubbish means no credentials: the registry says what is missing.
+/// The credentials. Like moby, rubbish means no credentials: the registry says what is missing.
 pub(crate) fn one(header: Option<&str>) -> Option<AuthConfig> {
     decode(header?).filter(|auth| *auth != AuthConfig::default())
 }
 
-/// `X-Registry-Config`.
-#[allow(dead_code, reason = "read by the builder")]
-pub(crate) fn by_registry(header: Option<&str>) -> BTreeMap<String, AuthConfig> {
-    header.and_then(decode).unwrap_or_default()
-}
-
-fn decode<T: DeserializeOwned>(header: &str) -> Option<T> {
+fn decode(header: &str) -> Option<AuthConfig> {
     let text: String = header
         .trim()
         .chars()

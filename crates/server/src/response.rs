@@ -94,7 +94,33 @@ impl<T> Stream for Receiver<T> {
     }
 }
 
-/// Marks an error that arrived after the stream began.
+/// A body that keeps something alive until its last byte is out, or the client gone.
+pub(crate) struct Held<G> {
+    pub(crate) body: Body,
+    pub(crate) _guard: G,
+}
+
+impl<G: Unpin> http_body::Body for Held<G> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A failure of the server itself.
 pub(crate) fn broken(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Internal, message)
 }

@@ -10,11 +10,23 @@ use http::Method;
 
 use crate::error::Error;
 use crate::request::Request;
-use crate::response::Answer;
+use crate::response::{self, Answer};
 use crate::{absent, containers, exec, images, networks, system, volumes};
 
 /// Answers a request whose version is already taken off `path`.
-pub(crate) async fn route(engine: &Arc<Engine>, request: Request, path: &str) -> Answer {
+///
+/// A client that goes away cancels what it reads, never what it changes: requests other than GET and HEAD run in a task of
+/// their own to their end (long work inside an answer's body, such as a pull, is dropped with the body).
+pub(crate) async fn route(engine: &Arc<Engine>, request: Request, path: String) -> Answer {
+    if matches!(request.method, Method::GET | Method::HEAD) {
+        return dispatch(engine, request, &path).await;
+    }
+    let engine = Arc::clone(engine);
+    let task = tokio::spawn(async move { dispatch(&engine, request, &path).await });
+    task.await.unwrap_or_else(|error| Err(response::broken(format!("internal error: {error}"))))
+}
+
+async fn dispatch(engine: &Arc<Engine>, request: Request, path: &str) -> Answer {
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
     match request.method {
         Method::GET => get(engine, request, &segments).await,

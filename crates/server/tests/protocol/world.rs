@@ -54,9 +54,12 @@ impl World {
         let mut stream = self.connect().await;
         stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n").await.unwrap();
         let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\nOK") {
-            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
-        }
+        let read = async {
+            while !answer.ends_with(b"\r\n\r\nOK") {
+                assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
+            }
+        };
+        tokio::time::timeout(DEADLINE, read).await.expect("an answer in time");
         stream
     }
 
