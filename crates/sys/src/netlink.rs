@@ -7,9 +7,8 @@ use std::os::fd::{AsFd, AsRawFd};
 fn set_option(fd: &impl AsFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
     let size = libc::socklen_t::try_from(size_of_val(&value)).unwrap_or(4);
     // SAFETY: the descriptor is borrowed for the call, and the kernel reads `size` bytes of a live integer.
-    let result = unsafe {
-        libc::setsockopt(fd.as_fd().as_raw_fd(), level, option, (&raw const value).cast(), size)
-    };
+    let result =
+        unsafe { libc::setsockopt(fd.as_fd().as_raw_fd(), level, option, (&raw const value).cast(), size) };
     match result {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

@@ -1,0 +1,99 @@
+//! Small per-process settings that rustix has no call for: I/O priority, scheduler, personality, session keyring, start time.
+
+use std::io;
+
+fn check(result: libc::c_long) -> io::Result<()> {
+    if result >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// `ioprio_set(2)` of the calling thread: class (1 real-time, 2 best effort, 3 idle) and level 0 (first) to 7.
+pub fn set_io_priority(class: u32, level: u32) -> io::Result<()> {
+    const WHO_PROCESS: libc::c_int = 1;
+    // SAFETY: integers only.
+    check(unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, (class << 13) | level) })
+}
+
+/// The arguments of `sched_setattr(2)` (`struct sched_attr`, first 48 bytes).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SchedulerAttributes {
+    /// Filled in by [`set_scheduler`].
+    pub size: u32,
+    /// `SCHED_*`.
+    pub policy: u32,
+    /// `SCHED_FLAG_*`.
+    pub flags: u64,
+    /// For other and batch.
+    pub nice: i32,
+    /// For fifo and round robin.
+    pub priority: u32,
+    /// For deadline, nanoseconds.
+    pub runtime: u64,
+    /// For deadline, nanoseconds.
+    pub deadline: u64,
+    /// For deadline, nanoseconds.
+    pub period: u64,
+}
+
+/// `sched_setattr(2)` of the calling thread.
+pub fn set_scheduler(mut attributes: SchedulerAttributes) -> io::Result<()> {
+    attributes.size = size_of::<SchedulerAttributes>() as u32;
+    // SAFETY: the kernel reads `size` bytes of a live structure.
+    check(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) })
+}
+
+/// `personality(2)` of the calling thread.
+pub fn set_personality(persona: u64) -> io::Result<()> {
+    // SAFETY: integers only.
+    check(unsafe { libc::personality(persona as libc::c_ulong) }.into())
+}
+
+/// Gives the calling process a new session keyring of that name: without it a container would share, and could read, the keys
+/// of whoever started it.
+pub fn join_session_keyring(name: &std::ffi::CStr) -> io::Result<i32> {
+    const KEYCTL_JOIN_SESSION_KEYRING: libc::c_int = 1;
+    // SAFETY: the name is NUL-terminated and lives across the call.
+    let result =
+        unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr(), 0, 0, 0) };
+    check(result).map(|()| result as i32)
+}
+
+/// `set_mempolicy(2)` of the calling thread: mode with flags, and the nodes as a bit mask.
+pub fn set_memory_policy(mode: i32, nodes: &[u64]) -> io::Result<()> {
+    // The kernel reads `maxnode - 1` bits.
+    let bits = if nodes.is_empty() { 0 } else { nodes.len() * 64 + 1 };
+    // SAFETY: the mask has as many bits as the kernel is told.
+    check(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, nodes.as_ptr(), bits) })
+}
+
+/// When a process started, in clock ticks since boot (field 22 of `/proc/<pid>/stat`): with the pid it names a process for
+/// good, since pids are used again.
+pub fn start_ticks(pid: i32) -> io::Result<u64> {
+    let file = rustix::fs::open(
+        format!("/proc/{pid}/stat"),
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )?;
+    let mut buffer = [0_u8; 1024];
+    let count = rustix::io::read(file, &mut buffer)?;
+    parse_start_ticks(&buffer[..count]).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+}
+
+/// The name (field 2) may hold spaces and parentheses: count from the last one.
+fn parse_start_ticks(stat: &[u8]) -> Option<u64> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_ticks_of_a_process_with_a_nasty_name() {
+        let stat = b"7 (a) 1 2) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 123456 99 100";
+        assert_eq!(parse_start_ticks(stat), Some(123_456));
+        assert!(start_ticks(std::process::id() as i32).unwrap() > 0);
+        assert!(start_ticks(i32::MAX).is_err());
+    }
+}
