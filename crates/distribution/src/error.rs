@@ -148,6 +148,13 @@ pub enum Cause {
     Protocol(String),
 }
 
+impl Cause {
+    /// The token server knows the caller not, or not by this password.
+    fn is_unauthorized(&self) -> bool {
+        matches!(self, Cause::Refused(refusal) if refusal.status == ::http::StatusCode::UNAUTHORIZED)
+    }
+}
+
 /// What the caller should make of an error; maps to one HTTP status each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -180,6 +187,7 @@ impl Error {
             Error::LoginFailed { .. } => ErrorKind::Unauthorized,
             Error::Configuration(_) | Error::InvalidArgument(_) => ErrorKind::InvalidParameter,
             Error::Cancelled => ErrorKind::Cancelled,
+            Error::Request { cause, .. } if cause.is_unauthorized() => ErrorKind::Unauthorized,
             Error::Refused(_)
             | Error::Request { .. }
             | Error::WrongDigest { .. }

@@ -343,29 +343,34 @@ impl Answer {
     }
 }
 
+/// The cause that tells most, somewhere in the client's error.
 fn cause_of(error: &ClientError, uri: &Uri) -> Cause {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    let mut hyper_error = None;
-    while let Some(current) = next {
-        if let Some(dial) = current.downcast_ref::<DialError>() {
-            return Cause::Dial(dial.clone());
-        }
-        let inner = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = current.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref()));
-        match tls {
-            Some(rustls::Error::InvalidMessage(_)) => return Cause::PlainHttp,
-            Some(tls) => return Cause::Tls(tls::describe(tls, uri.host().unwrap_or_default())),
-            None => {}
-        }
-        if let Some(error) = current.downcast_ref::<hyper::Error>() {
-            hyper_error = Some(error);
-        }
-        if let Some(error) = current.downcast_ref::<io::Error>() {
-            return Cause::Broken(broken_io(error));
-        }
-        next = current.source();
+    let chain = causes(error);
+    if let Some(dial) = chain.iter().find_map(|error| error.downcast_ref::<DialError>()) {
+        return Cause::Dial(dial.clone());
     }
-    hyper_error.map_or_else(|| Cause::Broken(error.to_string()), broken)
+    match chain.iter().find_map(|error| error.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidMessage(_)) => return Cause::PlainHttp,
+        Some(error) => return Cause::Tls(tls::describe(error, uri.host().unwrap_or_default())),
+        None => {}
+    }
+    if let Some(error) = chain.iter().rev().find_map(|error| error.downcast_ref::<io::Error>()) {
+        return Cause::Broken(broken_io(error));
+    }
+    let hyper = chain.iter().find_map(|error| error.downcast_ref::<hyper::Error>());
+    hyper.map_or_else(|| Cause::Broken(error.to_string()), broken)
+}
+
+/// An error and everything below it. `io::Error` hides what it wraps from `source()`.
+fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> Vec<&'a (dyn std::error::Error + 'static)> {
+    let mut chain = Vec::new();
+    let mut next = Some(error);
+    while let Some(current) = next {
+        chain.push(current);
+        let wrapped = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = wrapped.map(|wrapped| wrapped as _).or_else(|| current.source());
+    }
+    chain
 }
 
 fn broken(error: &hyper::Error) -> Cause {

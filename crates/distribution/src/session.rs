@@ -123,7 +123,14 @@ impl Session {
             }
             let challenges = Challenge::all(answer.headers());
             let asked = challenges.iter().filter_map(|challenge| challenge.parameter("scope"));
-            scopes.extend(asked.flat_map(|scopes| scopes.split(' ')).map(str::to_owned));
+            let asked: Vec<String> = asked.flat_map(|scopes| scopes.split(' ')).map(str::to_owned).collect();
+            let refused =
+                challenges.iter().any(|challenge| challenge.parameter("error") == Some("insufficient_scope"));
+            // The token server gave what it gives; asking for the same again changes nothing.
+            if refused && asked.iter().all(|scope| scopes.contains(scope)) {
+                return Ok(answer);
+            }
+            scopes.extend(asked);
             if !self.authorizer.challenge(challenges) {
                 return Ok(answer);
             }

@@ -1,0 +1,8 @@
+//! The registry client against Debian's docker-registry, a token server and a network that fails.
+
+mod auth;
+mod faults;
+mod pull;
+mod push;
+mod tls;
+mod world;

@@ -1,0 +1,174 @@
+//! Pushes: byte for byte, skipped, mounted, resumed; and refused.
+
+use distribution::{PushOptions, Registries, push};
+use image::{Digest, Reference};
+use testkit::{Entry, Fault, ImageSpec, LayerSpec, Proxy, Registry, TokenServer, When};
+
+use crate::world::{World, reference, user};
+
+fn spec() -> ImageSpec {
+    ImageSpec::new(vec![
+        LayerSpec::new(vec![Entry::text("base", "base")]),
+        LayerSpec::new(vec![Entry::noise("noise", 2_000_000, 3)]),
+    ])
+}
+
+async fn push_as(world: &World, name: &Reference, options: &PushOptions) -> Result<Vec<Digest>, String> {
+    let pushed = push(&world.store, name, options, &world.registries, &world.sink()).await;
+    pushed.map(|tags| tags.into_iter().map(|tag| tag.digest).collect()).map_err(|error| error.message())
+}
+
+/// Pulls `name` from `source`, then names it `target`.
+async fn pulled_as(world: &World, source: &str, target: &str) {
+    let pulled = world.pull(source).await.unwrap();
+    world.store.tag(&pulled.record.id, &reference(target)).unwrap();
+    world.said();
+}
+
+#[tokio::test]
+async fn what_was_pulled_is_pushed_byte_for_byte() {
+    let (source, target) = (Registry::start(), Registry::start());
+    let host = image::Platform::host().to_string();
+    for (number, spec) in [spec(), spec().docker(), spec().platforms(&[&host])].into_iter().enumerate() {
+        let original = spec.push(source.address(), &format!("app:{number}"));
+        let world = World::new();
+        let name = format!("{}/copy:{number}", target.host());
+        pulled_as(&world, &original.reference, &name).await;
+        let pushed = push_as(&world, &reference(&name), &PushOptions::default()).await.unwrap();
+        assert_eq!(pushed, [original.digest.clone()]);
+        let (status, _, bytes) =
+            testkit::images::get_manifest(target.address(), "copy", &original.digest.to_string());
+        assert_eq!((status, Digest::sha256(&bytes)), (200, original.digest.clone()));
+
+        let record = world.store.image(&name).unwrap();
+        let by_digest = reference(&name).with_digest(original.digest.clone());
+        assert!(record.repo_digests.contains(&by_digest), "{:?}", record.repo_digests);
+        // An independent client finds it complete.
+        let fresh = World::new();
+        assert_eq!(fresh.pull(&name).await.unwrap().record.id, original.id);
+    }
+}
+
+#[tokio::test]
+async fn a_push_says_what_docker_says() {
+    let (source, target) = (Registry::start(), Registry::start());
+    let original = spec().push(source.address(), "app:1");
+    let world = World::new();
+    let name = format!("{}/copy:1", target.host());
+    pulled_as(&world, &original.reference, &name).await;
+    push_as(&world, &reference(&name), &PushOptions::default()).await.unwrap();
+    let said = world.said();
+    let config = world.store.config(&original.id).unwrap();
+    let lines: Vec<&str> = config.rootfs.diff_ids.iter().map(Digest::short).collect();
+    let (_, _, manifest) = testkit::images::get_manifest(target.address(), "copy", "1");
+    assert_eq!(said[0], format!("The push refers to repository [{}/copy]", target.host()));
+    assert_eq!(said[1..3], lines.iter().map(|id| format!("{id}: Preparing")).collect::<Vec<_>>());
+    for id in &lines {
+        assert!(said.contains(&format!("{id}: Pushing")), "{said:?}");
+        assert!(said.contains(&format!("{id}: Pushed")), "{said:?}");
+    }
+    let last = format!("1: digest: {} size: {}", original.digest, manifest.len());
+    assert_eq!(said.last(), Some(&last));
+
+    push_as(&world, &reference(&name), &PushOptions::default()).await.unwrap();
+    let said = world.said();
+    for id in &lines {
+        assert!(said.contains(&format!("{id}: Layer already exists")), "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn blobs_are_mounted_from_another_repository() {
+    let tokens = TokenServer::start("me", "secret");
+    for registry in [Registry::start(), Registry::builder().token(&tokens).start()] {
+        let world = World::new().login("me", "secret");
+        let host = registry.host();
+        spec().push_with_skopeo(
+            &format!("{host}/team/app:1"),
+            &["--dest-tls-verify=false", "--dest-creds=me:secret"],
+        );
+        let name = format!("{host}/team/copy:1");
+        pulled_as(&world, &format!("{host}/team/app:1"), &name).await;
+        let options = PushOptions { auth: Some(user("me", "secret")), ..PushOptions::default() };
+        push_as(&world, &reference(&name), &options).await.unwrap();
+        let said = world.said();
+        let mounted = said.iter().filter(|line| line.ends_with("Mounted from team/app")).count();
+        assert_eq!(mounted, 2, "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_upload_goes_on() {
+    let (source, target) = (Registry::start(), Registry::start());
+    let proxy = Proxy::start(target.address());
+    let original = spec().push(source.address(), "app:1");
+    let world = World::new();
+    let name = format!("{}/copy:1", proxy.host());
+    pulled_as(&world, &original.reference, &name).await;
+    proxy.fault(When::path("/blobs/uploads/").method("PATCH").times(2), Fault::CutUpload { after: 500_000 });
+    let pushed = push_as(&world, &reference(&name), &PushOptions::default()).await.unwrap();
+    assert_eq!(pushed, [original.digest.clone()]);
+    let fresh = World::new();
+    assert_eq!(fresh.pull(&format!("{}/copy:1", target.host())).await.unwrap().record.id, original.id);
+}
+
+#[tokio::test]
+async fn trouble_at_the_server_passes() {
+    let (source, target) = (Registry::start(), Registry::start());
+    let proxy = Proxy::start(target.address());
+    let original = spec().push(source.address(), "app:1");
+    let world = World::new();
+    let name = format!("{}/copy:1", proxy.host());
+    pulled_as(&world, &original.reference, &name).await;
+    for (method, part) in [
+        ("HEAD", "/blobs/"),
+        ("POST", "/uploads/"),
+        ("PATCH", "/uploads/"),
+        ("PUT", "/uploads/"),
+        ("PUT", "/manifests/"),
+    ] {
+        let fault = Fault::Status { code: 503, headers: Vec::new(), body: String::new() };
+        proxy.fault(When::path(part).method(method).times(1), fault);
+    }
+    assert_eq!(push_as(&world, &reference(&name), &PushOptions::default()).await, Ok(vec![original.digest]));
+}
+
+#[tokio::test]
+async fn all_tags_and_none() {
+    let (source, target) = (Registry::start(), Registry::start());
+    let original = spec().push(source.address(), "app:1");
+    let world = World::new();
+    let repository = format!("{}/copy", target.host());
+    pulled_as(&world, &original.reference, &format!("{repository}:a")).await;
+    pulled_as(&world, &original.reference, &format!("{repository}:b")).await;
+    let all = PushOptions { all_tags: true, ..PushOptions::default() };
+    let pushed = push_as(&world, &reference(&repository), &all).await.unwrap();
+    assert_eq!(pushed, [original.digest.clone(), original.digest]);
+
+    let missing = format!("{repository}:c");
+    let error = push_as(&world, &reference(&missing), &PushOptions::default()).await.unwrap_err();
+    assert_eq!(error, format!("tag does not exist: {missing}"));
+    let nothing = format!("{}/nothing", target.host());
+    let error = push_as(&world, &reference(&nothing), &all).await.unwrap_err();
+    assert_eq!(error, format!("An image does not exist locally with the tag: {nothing}"));
+}
+
+#[tokio::test]
+async fn refusals() {
+    let source = Registry::start();
+    let original = spec().push(source.address(), "app:1");
+    let world = World::new();
+    let tokens = TokenServer::start("me", "secret");
+    let target = Registry::builder().token(&tokens).start();
+    let name = format!("{}/public/copy:1", target.host());
+    pulled_as(&world, &original.reference, &name).await;
+    let error = push_as(&world, &reference(&name), &PushOptions::default()).await.unwrap_err();
+    assert_eq!(error, "denied: requested access to the resource is denied");
+
+    let target = Registry::builder().htpasswd("me", "secret").start();
+    let name = format!("{}/copy:1", target.host());
+    world.store.tag(&original.id, &reference(&name)).unwrap();
+    let error = push_as(&world, &reference(&name), &PushOptions::default()).await.unwrap_err();
+    assert!(error.ends_with("no basic auth credentials"), "{error}");
+    let _: &Registries = &world.registries;
+}
