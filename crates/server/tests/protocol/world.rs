@@ -1,6 +1,6 @@
 //! A server on a socket in a temporary folder, and a client that speaks bytes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,6 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 
 /// No exchange takes longer unless something hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -17,23 +16,33 @@ const DEADLINE: Duration = Duration::from_secs(20);
 pub struct World {
     socket: PathBuf,
     stop: Arc<Notify>,
-    server: JoinHandle<std::io::Result<()>>,
+    engine: std::thread::JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
 
 impl World {
+    /// An engine in a network namespace of its own (bridges and packet filters go with it): all its threads come from one
+    /// that has left the host's.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let engine = Engine::start(config(&folder)).await.unwrap();
         let socket = folder.path().join("naru.sock");
-        let listener = UnixListener::bind(&socket).unwrap();
         let stop = Arc::new(Notify::new());
-        let stopped = Arc::clone(&stop);
-        let server =
-            tokio::spawn(server::serve(vec![server::Listener::Unix(listener)], engine, async move {
-                stopped.notified().await
-            }));
-        Self { socket, stop, server, _folder: folder }
+        let (ready, is_ready) = tokio::sync::oneshot::channel();
+        let (path, config, stopped) = (socket.clone(), config(folder.path()), Arc::clone(&stop));
+        let engine = std::thread::spawn(move || {
+            sys::namespace::unshare(sys::clone::NEWNET).unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            runtime.block_on(async {
+                let engine = Engine::start(config).await.unwrap();
+                let listener = UnixListener::bind(path).unwrap();
+                ready.send(()).unwrap();
+                let listeners = vec![server::Listener::Unix(listener)];
+                server::serve(listeners, engine, async move { stopped.notified().await }).await.unwrap();
+            });
+        });
+        is_ready.await.expect("the engine starts");
+        Self { socket, stop, engine, _folder: folder }
     }
 
     pub fn begin_stop(&self) {
@@ -42,7 +51,8 @@ impl World {
 
     pub async fn stop(self) {
         self.begin_stop();
-        tokio::time::timeout(DEADLINE, self.server).await.expect("the server stops").unwrap().unwrap();
+        let joined = tokio::task::spawn_blocking(move || self.engine.join().unwrap());
+        tokio::time::timeout(DEADLINE, joined).await.expect("the server stops").unwrap();
     }
 
     pub async fn connect(&self) -> UnixStream {
@@ -77,12 +87,8 @@ impl World {
     }
 }
 
-pub fn config(folder: &tempfile::TempDir) -> EngineConfig {
-    EngineConfig {
-        root: folder.path().join("root"),
-        run_dir: folder.path().join("run"),
-        ..EngineConfig::default()
-    }
+fn config(folder: &Path) -> EngineConfig {
+    EngineConfig::new(folder.join("root"), folder.join("run"))
 }
 
 /// Writes and reads at once (a large request must not wait for its answer to be read), until the server closes.
