@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::auth::TokenCache;
+use crate::error::{Error, Result};
 use crate::pull::Downloads;
 use crate::resolve::Resolver;
 use crate::tls::SystemRoots;
@@ -150,4 +151,13 @@ impl std::fmt::Debug for Registries {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Registries").field(&self.0.config).finish()
     }
+}
+
+/// A place among the transfers that run at once; `waiting` is called if there is none yet.
+pub(crate) async fn place(places: &Semaphore, waiting: impl FnOnce()) -> Result<SemaphorePermit<'_>> {
+    if let Ok(place) = places.try_acquire() {
+        return Ok(place);
+    }
+    waiting();
+    places.acquire().await.map_err(|_| Error::Cancelled)
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::auth::Auth;
+use helper::Helper;
 
 /// The key under which Docker Hub's credentials are kept.
 pub const HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -118,7 +119,7 @@ impl Credentials {
             return entry.auth(key);
         }
         if let Some(helper) = self.helper(&key) {
-            return helper::get(helper, &key);
+            return helper::get(&helper, &key);
         }
         let entries = self.entries();
         match find(&entries, &key) {
@@ -134,12 +135,13 @@ impl Credentials {
             all.insert(key.clone(), entry.auth(&key)?);
         }
         if let Some(store) = self.text("credsStore") {
-            for key in helper::list(store)?.into_keys() {
-                all.insert(key.clone(), helper::get(store, &key)?);
+            let store = Helper::named(store);
+            for key in helper::list(&store)?.into_keys() {
+                all.insert(key.clone(), helper::get(&store, &key)?);
             }
         }
         for (key, helper) in self.helpers() {
-            all.insert(key.to_owned(), helper::get(helper, key)?);
+            all.insert(key.to_owned(), helper::get(&Helper::named(helper), key)?);
         }
         for (key, entry) in &self.given {
             all.insert(key.clone(), entry.auth(key)?);
@@ -152,7 +154,7 @@ impl Credentials {
         let key = server_key(&auth.server_address);
         let entry = match self.helper(&key) {
             Some(helper) => {
-                helper::store(helper, &key, auth)?;
+                helper::store(&helper, &key, auth)?;
                 Entry::default()
             }
             None if auth.identity_token.is_empty() => {
@@ -177,8 +179,8 @@ impl Credentials {
         let host = hostname(&key).to_owned();
         let mut known = false;
         if let Some(helper) = self.helper(&key) {
-            known = !helper::get(helper, &key)?.is_empty();
-            helper::erase(helper, &key)?;
+            known = !helper::get(&helper, &key)?.is_empty();
+            helper::erase(&helper, &key)?;
         }
         if let Some(Value::Object(auths)) = self.document.get_mut("auths") {
             let before = auths.len();
@@ -199,10 +201,12 @@ impl Credentials {
         &self.path
     }
 
-    fn helper(&self, key: &str) -> Option<&str> {
+    fn helper(&self, key: &str) -> Option<Helper> {
         let host = hostname(key);
         let own = self.helpers().find(|(name, _)| *name == key || *name == host).map(|(_, helper)| helper);
-        own.or_else(|| self.text("credsStore")).filter(|helper| !helper.is_empty())
+        own.or_else(|| self.text("credsStore"))
+            .filter(|helper| !helper.is_empty() && !helper.contains('/'))
+            .map(Helper::named)
     }
 
     fn helpers(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -256,12 +260,8 @@ impl Entry {
     fn auth(&self, key: &str) -> Result<Auth, CredentialsError> {
         let (mut username, mut password) = (self.username.clone(), self.password.clone());
         if !self.auth.is_empty() {
-            let broken = || CredentialsError::Entry(key.to_owned());
-            let decoded = STANDARD.decode(self.auth.trim()).map_err(|_| broken())?;
-            let decoded = String::from_utf8(decoded).map_err(|_| broken())?;
-            let (user, secret) = decoded.split_once(':').ok_or_else(broken)?;
-            // Old clients padded the password with NULs.
-            (username, password) = (user.to_owned(), secret.trim_matches('\0').to_owned());
+            (username, password) =
+                decode_pair(&self.auth).ok_or_else(|| CredentialsError::Entry(key.to_owned()))?;
         }
         Ok(Auth {
             username,
@@ -271,6 +271,14 @@ impl Entry {
             server_address: key.to_owned(),
         })
     }
+}
+
+/// User name and password of `base64(user:password)`.
+pub fn decode_pair(text: &str) -> Option<(String, String)> {
+    let decoded = String::from_utf8(STANDARD.decode(text.trim()).ok()?).ok()?;
+    let (user, secret) = decoded.split_once(':')?;
+    // Old clients padded the password with NULs.
+    Some((user.to_owned(), secret.trim_matches('\0').to_owned()))
 }
 
 /// The entry for a server: by its exact key, else by its host name (old files have URLs as keys).

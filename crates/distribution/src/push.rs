@@ -13,7 +13,7 @@ use image::{Descriptor, Digest, Index, MediaType, Platform, Reference};
 use store::{ImageRecord, Store};
 
 use crate::auth::Auth;
-use crate::config::Registries;
+use crate::config::{Registries, place};
 use crate::endpoint::{Endpoint, endpoints};
 use crate::error::{Cause, Error, Result};
 use crate::http::Outgoing;
@@ -273,14 +273,7 @@ impl Push<'_> {
             show(LayerStep::SkippedForeign);
             return Ok(());
         }
-        let permit = self.registries.0.uploads.try_acquire();
-        let _permit = match permit {
-            Ok(permit) => permit,
-            Err(_) => {
-                show(LayerStep::Waiting);
-                self.registries.0.uploads.acquire().await.map_err(|_| Error::Cancelled)?
-            }
-        };
+        let _place = place(&self.registries.0.uploads, || show(LayerStep::Waiting)).await?;
         upload::blob(self.store, self.session, &layer.blob, layer.mount_from.as_deref(), &show).await
     }
 

@@ -63,7 +63,11 @@ impl Session {
         let scopes = if repository.is_empty() { Vec::new() } else { vec![scope(repository, access)] };
         let session = Session { http, endpoint, repository: repository.to_owned(), authorizer, scopes };
         let ping = Outgoing::get(session.base_uri("/v2/")?);
-        let answer = session.http.send_with_retries(ping).await?;
+        // Where plain HTTP comes next, a failure of HTTPS is no reason to wait.
+        let answer = match session.endpoint.is_https() && !session.endpoint.verify {
+            true => session.http.send(ping).await?,
+            false => session.http.send_with_retries(ping).await?,
+        };
         if answer.status() == StatusCode::UNAUTHORIZED {
             session.authorizer.challenge(Challenge::all(answer.headers()));
         }

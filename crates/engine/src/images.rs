@@ -1,93 +1,99 @@
 //! Images as users see them: list, inspect, history, tag, remove, prune, save, load, import, pull and push.
+//!
+//! What an image is belongs to the store, how it travels to `distribution`; here is who may remove what, which names are
+//! shown, and what happened is told to the events. Texts and orders are moby's (`daemon/images`).
 
+mod archive;
+mod inspect;
+mod list;
+mod prune;
+mod remove;
+mod transfer;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api::*;
-use bytes::Bytes;
-use distribution::ProgressSink;
-use tokio::sync::mpsc;
+use api::JsonMessage;
+use image::{Digest, Platform, Reference};
+use store::{ImageRecord, Store};
 
 use crate::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+pub(crate) use list::all_summaries;
+pub(crate) use prune::labels_match;
 
 /// Receives the lines of `load`. Called from any thread; must not block.
 pub type LoadSink = Arc<dyn Fn(JsonMessage) + Send + Sync>;
 
 impl Engine {
-    pub async fn image_list(&self, _query: ImageListQuery) -> Result<Vec<ImageSummary>> {
-        unreachable!("in progress")
+    /// Tells the events about an image: its labels and `name` are the attributes.
+    pub(crate) fn image_event(&self, action: &str, id: &Digest, name: &str) {
+        let config = self.store.config(id).ok();
+        let labels = config.as_ref().and_then(|config| config.config.as_ref()?.labels.clone());
+        self.image_event_with(action, &id.to_string(), name, labels.unwrap_or_default());
     }
-    pub async fn image_inspect(&self, _name: &str, _query: ImageInspectQuery) -> Result<ImageInspect> {
-        unreachable!("in progress")
-    }
-    pub async fn image_history(
+
+    fn image_event_with(
         &self,
-        _name: &str,
-        _query: ImagePlatformQuery,
-    ) -> Result<Vec<ImageHistoryResponseItem>> {
-        unreachable!("in progress")
+        action: &str,
+        actor: &str,
+        name: &str,
+        mut attributes: BTreeMap<String, String>,
+    ) {
+        if !name.is_empty() {
+            attributes.insert("name".to_owned(), name.to_owned());
+        }
+        self.events.emit("image", action, actor, attributes);
     }
-    pub async fn image_pull(
-        &self,
-        _query: ImageCreateQuery,
-        _auth: Option<AuthConfig>,
-        _progress: ProgressSink,
-    ) -> Result<()> {
-        unreachable!("in progress")
+}
+
+/// `repo` and `tag` of a query as a reference with a tag (moby's `RepoTagReference`); `None` when there is no repository.
+fn repository_and_tag(repository: &str, tag: &str) -> Result<Option<Reference>> {
+    if repository.is_empty() {
+        return Ok(None);
     }
-    /// The new image's id.
-    pub async fn image_import(
-        &self,
-        _query: ImageCreateQuery,
-        _body: mpsc::Receiver<std::io::Result<Bytes>>,
-    ) -> Result<String> {
-        unreachable!("in progress")
+    let reference = Reference::parse(repository)?;
+    if reference.digest.is_some() {
+        return Err(Error::invalid("cannot import digest reference"));
     }
-    pub async fn image_push(
-        &self,
-        _name: &str,
-        _query: ImagePushQuery,
-        _auth: Option<AuthConfig>,
-        _progress: ProgressSink,
-    ) -> Result<()> {
-        unreachable!("in progress")
+    Ok(Some(match tag {
+        "" => reference.with_default_tag(),
+        tag => reference.with_tag(tag)?,
+    }))
+}
+
+/// A platform from a query: JSON of an OCI platform; `None` when empty.
+fn platform(json: &str) -> Result<Option<Platform>> {
+    if json.is_empty() {
+        return Ok(None);
     }
-    pub async fn image_load(
-        &self,
-        _query: ImageLoadQuery,
-        _body: mpsc::Receiver<std::io::Result<Bytes>>,
-        _lines: LoadSink,
-    ) -> Result<()> {
-        unreachable!("in progress")
+    let platform: Platform = serde_json::from_str(json)
+        .map_err(|error| Error::invalid(format!("failed to parse platform: {error}")))?;
+    if platform.os.is_empty() || platform.architecture.is_empty() {
+        return Err(Error::invalid("both OS and Architecture must be provided"));
     }
-    pub async fn image_save(&self, _query: ImageSaveQuery) -> Result<mpsc::Receiver<Result<Bytes>>> {
-        unreachable!("in progress")
+    Ok(Some(platform.normalized()))
+}
+
+fn platforms(texts: &[String]) -> Result<Vec<Platform>> {
+    texts.iter().filter_map(|text| platform(text).transpose()).collect()
+}
+
+/// The image, if it is for the wanted platform.
+fn image_for(store: &Store, name: &str, wanted: Option<&Platform>) -> Result<ImageRecord> {
+    let record = store.image(name)?;
+    let Some(wanted) = wanted else { return Ok(record) };
+    let actual = store.config(&record.id)?.platform();
+    if wanted.matches(&actual) {
+        return Ok(record);
     }
-    pub async fn image_tag(&self, _name: &str, _query: ImageTagQuery) -> Result<()> {
-        unreachable!("in progress")
-    }
-    pub async fn image_remove(
-        &self,
-        _name: &str,
-        _query: ImageRemoveQuery,
-    ) -> Result<Vec<ImageDeleteResponseItem>> {
-        unreachable!("in progress")
-    }
-    pub async fn image_prune(&self, _filters: Filters) -> Result<ImagePruneResponse> {
-        unreachable!("in progress")
-    }
-    pub async fn image_search(
-        &self,
-        _query: ImageSearchQuery,
-        _auth: Option<AuthConfig>,
-    ) -> Result<Vec<ImageSearchResponseItem>> {
-        unreachable!("in progress")
-    }
-    pub async fn distribution_inspect(
-        &self,
-        _name: &str,
-        _auth: Option<AuthConfig>,
-    ) -> Result<DistributionInspect> {
-        unreachable!("in progress")
-    }
+    Err(Error::not_found(format!(
+        "image with reference {name} was found but its platform ({actual}) does not match the specified platform ({wanted})"
+    )))
+}
+
+/// Names and repository digests together, as moby's reference store has them.
+fn references(record: &ImageRecord) -> impl Iterator<Item = &Reference> {
+    record.names.iter().chain(&record.repo_digests)
 }

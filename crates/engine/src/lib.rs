@@ -19,8 +19,10 @@ mod events;
 mod idle;
 mod images;
 mod networks;
+mod pipe;
 mod system;
 mod volumes;
+mod when;
 
 use std::sync::Arc;
 

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::Pull;
 use super::flight::{Claim, follow};
 use super::layers::Throttle;
+use crate::config::place;
 use crate::error::{Cause, Error, Result};
 use crate::http::{Answer, Http, Outgoing};
 use crate::progress::LayerStep;
@@ -53,8 +54,7 @@ pub(super) async fn blob(
             flight.step(step.clone());
             show(step);
         };
-        show(LayerStep::Waiting);
-        let _permit = pull.registries.0.downloads.acquire().await.map_err(|_| Error::Cancelled)?;
+        let _place = place(&pull.registries.0.downloads, || show(LayerStep::Waiting)).await?;
         let resumed = match attempt(pull, blob, &show, &mut on_reader).await? {
             Outcome::Done => return Ok(()),
             Outcome::Damaged { resumed } => resumed,

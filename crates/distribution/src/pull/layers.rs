@@ -163,7 +163,7 @@ async fn download_and_stage(
     });
     outcome.await?;
     match staging {
-        Some(staging) => staging.finish(show, layer.blob.size).await,
+        Some(mut staging) => staging.finish(show, layer.blob.size).await,
         None => stage_from_disk(pull, layer, show).await,
     }
 }
@@ -201,7 +201,7 @@ impl Staging {
         Staging { task, read }
     }
 
-    async fn finish(mut self, show: &impl Fn(LayerStep), total: u64) -> Result<StagedLayer> {
+    async fn finish(&mut self, show: &impl Fn(LayerStep), total: u64) -> Result<StagedLayer> {
         let mut tick = tokio::time::interval(TICK);
         loop {
             tokio::select! {
@@ -216,6 +216,13 @@ impl Staging {
                 }
             }
         }
+    }
+}
+
+impl Drop for Staging {
+    /// The unpacker itself ends when its reader fails; what has not begun never begins.
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
