@@ -62,6 +62,21 @@ impl Error {
         Error::Io { context: context.into(), source: source.into() }
     }
 
+    /// The same error with what was being done around it.
+    pub(crate) fn within(self, outer: &str) -> Error {
+        let join = |inner: String| format!("{outer}: {inner}");
+        match self {
+            Error::NotFound(text) => Error::NotFound(join(text)),
+            Error::Conflict(text) => Error::Conflict(join(text)),
+            Error::Invalid(text) => Error::Invalid(join(text)),
+            Error::Unsupported(text) => Error::Unsupported(join(text)),
+            Error::Digest { what, expected, found } => Error::Digest { what: join(what), expected, found },
+            Error::Size { what, expected, found } => Error::Size { what: join(what), expected, found },
+            Error::Corrupt { context, source } => Error::Corrupt { context: join(context), source },
+            Error::Io { context, source } => Error::Io { context: join(context), source },
+        }
+    }
+
     /// Whether the disk is full (or a quota reached).
     pub fn is_no_space(&self) -> bool {
         let full = [rustix::io::Errno::NOSPC.raw_os_error(), rustix::io::Errno::DQUOT.raw_os_error()];

@@ -5,10 +5,34 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+mod blob;
+mod commit;
+mod copy;
+mod decompress;
+mod diff;
 mod error;
+mod extract;
+pub mod fsutil;
+mod gc;
+mod images;
+mod ingest;
+mod layer;
+mod lease;
+mod merged;
 mod model;
+mod mount;
+mod names;
+mod pack;
+mod snapshot;
+mod store;
 mod stub;
+mod tar;
+mod unsynced;
 
 pub use error::{Error, Result};
+pub use ingest::{Ingest, IngestReader};
+pub use layer::StagedLayer;
+pub use lease::Lease;
 pub use model::*;
-pub use stub::*;
+pub use store::Store;
+pub use tar::TarError;

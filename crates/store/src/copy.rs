@@ -1,0 +1,157 @@
+//! Copies single files and whole trees with all their attributes, sharing blocks where the file system can.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, Stat, copy_file_range, ioctl_ficlone, linkat, llistxattr, mkdirat,
+    mknodat, openat, readlinkat, symlinkat,
+};
+use rustix::io::Errno;
+
+use crate::extract::{Attributes, is_overlay_xattr, xattr_path};
+use crate::fsutil::{list, lstat};
+use crate::tar::Time;
+
+type IoResult<T> = rustix::io::Result<T>;
+
+/// Attributes of a file that is there.
+pub(crate) fn attributes(dir: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> IoResult<Attributes> {
+    let time = |seconds: i64, nanoseconds: u64| Time { seconds, nanoseconds: nanoseconds as i64 };
+    Ok(Attributes {
+        mode: stat.st_mode & 0o7777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        mtime: time(stat.st_mtime, stat.st_mtime_nsec),
+        atime: time(stat.st_atime, stat.st_atime_nsec),
+        xattrs: xattrs(dir, name)?,
+    })
+}
+
+/// Extended attributes except overlayfs' own and SELinux labels, which belong to the host.
+pub(crate) fn xattrs(dir: BorrowedFd<'_>, name: &[u8]) -> IoResult<Vec<(Vec<u8>, Vec<u8>)>> {
+    let path = xattr_path(dir, name);
+    let mut names = vec![0u8; 4096];
+    let length = loop {
+        match llistxattr(path.as_slice(), &mut names) {
+            Ok(length) => break length,
+            Err(Errno::RANGE) if names.len() < 1 << 20 => names.resize(names.len() * 4, 0),
+            Err(Errno::NOTSUP) => break 0,
+            Err(errno) => return Err(errno),
+        }
+    };
+    let mut xattrs = Vec::new();
+    for key in names[..length].split(|byte| *byte == 0).filter(|key| !key.is_empty()) {
+        if is_overlay_xattr(key) || key == b"security.selinux" {
+            continue;
+        }
+        let mut value = vec![0u8; 256];
+        loop {
+            match rustix::fs::lgetxattr(path.as_slice(), key, &mut value) {
+                Ok(length) => {
+                    value.truncate(length);
+                    xattrs.push((key.to_vec(), value));
+                    break;
+                }
+                Err(Errno::RANGE) if value.len() < 1 << 20 => value.resize(value.len() * 4, 0),
+                // Removed meanwhile.
+                Err(Errno::NODATA) => break,
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+    Ok(xattrs)
+}
+
+/// Copies anything but a folder to a name that is free.
+pub(crate) fn copy_node(
+    from: BorrowedFd<'_>,
+    from_name: &[u8],
+    stat: &Stat,
+    to: BorrowedFd<'_>,
+    to_name: &[u8],
+) -> IoResult<()> {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => copy_file(from, from_name, to, to_name)?,
+        FileType::Symlink => {
+            let target = readlinkat(from, from_name, Vec::new())?;
+            symlinkat(target.as_c_str(), to, to_name)?;
+        }
+        kind => mknodat(to, to_name, kind, Mode::from_raw_mode(stat.st_mode & 0o7777), stat.st_rdev)?,
+    }
+    attributes(from, from_name, stat)?.apply_to_existing(to, to_name)
+}
+
+fn copy_file(from: BorrowedFd<'_>, from_name: &[u8], to: BorrowedFd<'_>, to_name: &[u8]) -> IoResult<()> {
+    let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let source = openat(from, from_name, read, Mode::empty())?;
+    let write = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let target = openat(to, to_name, write, Mode::from_raw_mode(0o600))?;
+    copy_content(&source, &target)
+}
+
+/// Shares blocks if possible, else lets the kernel copy, else copies; holes stay holes in the first case only.
+pub(crate) fn copy_content(source: &OwnedFd, target: &OwnedFd) -> IoResult<()> {
+    if ioctl_ficlone(target, source).is_ok() {
+        return Ok(());
+    }
+    loop {
+        match copy_file_range(source, None, target, None, 1 << 30) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    // Whatever is left: nothing after a full kernel copy, all of it after a refusal.
+    let mut buffer = vec![0u8; 128 * 1024];
+    loop {
+        let count = rustix::io::retry_on_intr(|| rustix::io::read(source, &mut buffer[..]))?;
+        if count == 0 {
+            return Ok(());
+        }
+        let mut rest = &buffer[..count];
+        while !rest.is_empty() {
+            let written = rustix::io::retry_on_intr(|| rustix::io::write(target, rest))?;
+            rest = &rest[written..];
+        }
+    }
+}
+
+/// Copies what is in one folder into another, hard links among it kept. What is in the way makes it fail.
+pub(crate) fn copy_tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> IoResult<()> {
+    let mut links = HashMap::new();
+    copy_below(from, to, to, b"", &mut links)
+}
+
+fn copy_below(
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    top: BorrowedFd<'_>,
+    path: &[u8],
+    links: &mut HashMap<(u64, u64), Vec<u8>>,
+) -> IoResult<()> {
+    for (name, _) in list(from)? {
+        let stat = lstat(from, &name)?;
+        let target = crate::extract::join(path, &name);
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            mkdirat(to, name.as_slice(), Mode::RWXU)?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let source = openat(from, name.as_slice(), flags, Mode::empty())?;
+            let made = openat(to, name.as_slice(), flags, Mode::empty())?;
+            copy_below(source.as_fd(), made.as_fd(), top, &target, links)?;
+            attributes(from, &name, &stat)?.apply_to_open(made.as_fd())?;
+            continue;
+        }
+        if stat.st_nlink > 1 {
+            let key = (stat.st_dev, stat.st_ino);
+            if let Some(first) = links.get(&key) {
+                linkat(top, first.as_slice(), to, name.as_slice(), AtFlags::empty())?;
+                continue;
+            }
+            links.insert(key, target);
+        }
+        copy_node(from, &name, &stat, to, &name)?;
+    }
+    Ok(())
+}
