@@ -1,15 +1,17 @@
-//! The monitor: one single-threaded process for each running container. It launches the container, carries its output to the log
-//! and to attached clients, runs exec sessions and health probes, restarts by the policy, and records the exit. It needs no
-//! engine once it has its [`protocol::MonitorSpec`]. Never a thread, never an async runtime.
+//! The monitor: one small single-threaded process for each running container. It starts the container, is its parent, carries its
+//! streams to the log and to attached clients, runs exec sessions and health checks, restarts it, and writes down how it ended.
+//! It outlives the engine and knows nothing about images, networks or HTTP.
+
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod protocol;
-pub mod state;
+pub mod wire;
 
 use std::os::fd::OwnedFd;
 
-/// The monitor's role: takes its orders from `control` until its container is gone. Returns the process's exit code.
-pub fn run(control: OwnedFd) -> i32 {
-    drop(control);
+/// The monitor's life, from the control socket that the engine spawned it with to the exit code of its process. Must be called
+/// in a process with one thread.
+pub fn run(_control: OwnedFd) -> i32 {
     unreachable!("in progress")
 }

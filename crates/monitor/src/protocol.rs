@@ -1,367 +1,533 @@
-//! What engine and monitor say to each other.
+//! What engine and monitor say to each other: requests from the engine, replies and events from the monitor, and the record of a
+//! container's run (`state.json`). Pure data; the framing is in [`wire`](crate::wire) and re-exported here. Nothing in this file
+//! does I/O.
 //!
 //! ```text
-//! frame = u32 length (little endian) + JSON; descriptors travel by SCM_RIGHTS with the first byte of their frame
-//! engine ── Request{seq, body} ──▶ monitor
-//! engine ◀── Message::Reply{seq} ── monitor        one for each request
-//! engine ◀── Message::Event ────── monitor         to every connection, unasked
+//!   engine ── Request{seq, body} (+ descriptors) ──▶ monitor
+//!   engine ◀── Message::Reply{seq, reply} ────────── monitor     one for each request, not always in order
+//!   engine ◀── Message::Event(event) ─────────────── monitor     to every connection
 //! ```
-//! The same protocol runs over the socket that the monitor inherits as descriptor 0 and over its `monitor.sock`. This file only
-//! encodes and decodes: whoever reads the socket feeds [`Decoder`] with bytes and descriptors.
+//!
+//! The same protocol is spoken on the socket pair that the monitor is spawned with and on `monitor.sock`.
 
 use std::collections::BTreeMap;
-use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use cgroup::Resources;
 use runtime::{ExecPlan, LaunchErrorKind, LaunchPlan};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::state::{HealthEntry, HealthStatus, State};
+pub use crate::wire::{Decoder, Frame, ProtocolError, encode};
 
-/// Longest frame that is accepted. A plan is a few KiB; one with thousands of mounts is still far below.
-pub const MAX_FRAME: usize = 16 << 20;
-
-/// Something the engine asks for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// One question to the monitor.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Request {
-    /// Comes back in the reply.
+    /// Chosen by the asker, repeated in the reply.
     pub seq: u64,
     /// What is asked.
     pub body: Body,
 }
 
-/// The requests.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What can be asked of a monitor. Descriptors travel with the request in the order in which the body names them.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Body {
-    /// Launch the container. Descriptors: `spec.fds`, in order. Once, and first.
+    /// Start the container: the first request, and the only one of its kind. Descriptors: as in [`MonitorSpec::fds`].
+    /// Answer: [`Reply::Started`], or an error after which the monitor leaves.
     Start(Box<MonitorSpec>),
-    /// Connect a client. One descriptor: the client's socket.
+    /// Connect a client to the container's (or an exec session's) streams. One descriptor: the client's socket.
     Attach(AttachSpec),
-    /// Run another process in the container. One descriptor if `attach` is given.
+    /// Start another process in the container. One descriptor if `attach` is there. Answer: [`Reply::ExecStarted`].
     Exec(Box<ExecSpec>),
-    /// Send a signal to the container's first process.
-    Signal { signal: i32 },
+    /// Send a signal to the container's first process. `SIGKILL` and the stop signal count as "stopped by the user".
+    Signal {
+        /// 1 to 64.
+        signal: i32,
+    },
     /// Send a signal to an exec session's process.
-    SignalExec { id: String, signal: i32 },
-    /// Set a terminal's size: the container's, or an exec session's.
-    Resize { exec: Option<String>, width: u16, height: u16 },
+    SignalExec {
+        /// The session.
+        id: String,
+        /// 1 to 64.
+        signal: i32,
+    },
+    /// Set a terminal's size.
+    Resize {
+        /// The session; `None` is the container.
+        exec: Option<String>,
+        /// Columns.
+        width: u16,
+        /// Rows.
+        height: u16,
+    },
     /// Freeze all processes.
     Pause,
     /// Let them run again.
     Unpause,
-    /// Stop signal, then after the timeout SIGKILL; the restart policy does not bring the container back. Answered when the
-    /// signal is sent: the end is told by [`Event::Exited`].
-    Stop { signal: Option<i32>, timeout: Option<i64> },
-    /// Change limits and restart policy.
-    Update { resources: Box<Resources>, restart: Option<RestartPolicy> },
-    /// The container's new name.
-    Rename { name: String },
-    /// Tell the state.
+    /// Send the stop signal, wait, kill. The answer comes when the container has exited and is not going to be restarted.
+    Stop {
+        /// In place of the container's own stop signal.
+        signal: Option<i32>,
+        /// Seconds before `SIGKILL`, -1 for never; `None` is the container's own.
+        timeout: Option<i64>,
+    },
+    /// Change limits and restart policy; both stay for later restarts.
+    Update {
+        /// Limits to change.
+        resources: Option<Box<Resources>>,
+        /// The new policy.
+        restart: Option<RestartPolicy>,
+    },
+    /// The container got another name. The log's tag changes with the next restart, as Docker's does.
+    Rename {
+        /// The new name.
+        name: String,
+        /// The tag made from it.
+        tag: Option<String>,
+    },
+    /// Ask for the state. Answer: [`Reply::Status`].
     Status,
-    /// Run the health check now.
+    /// Run the health check at once.
     HealthCheckNow,
-    /// The engine has recorded the exit: the monitor may go.
+    /// The engine has taken note of the exit: the monitor may leave. Before the final exit it changes nothing.
     Shutdown,
 }
 
-/// Everything the monitor needs to know about its container.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What a descriptor of a start request is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FdRole {
+    /// The network namespace to start in, kept for restarts.
+    Netns,
+    /// A client's socket, attached before the process starts.
+    Attach(AttachSpec),
+    /// A socket that holds a published port for as long as the monitor lives; [`Relay::socket`] names it by this number.
+    Port(usize),
+}
+
+/// All that a monitor knows about its container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MonitorSpec {
     /// 64 hexadecimal digits.
     pub id: String,
     /// Without the slash.
     pub name: String,
-    /// Holds `state.json` and the log.
+    /// Where `state.json` is written.
     pub container_dir: PathBuf,
-    /// `<run dir>/<id>`, holds `monitor.sock`. Made by the engine.
+    /// The container's own folder for `monitor.sock` (`<run_dir>/<id>`); made if missing, removed at the end.
     pub run_dir: PathBuf,
+    /// How to start the container.
     pub plan: LaunchPlan,
+    /// The container has a terminal.
+    #[serde(default)]
     pub tty: bool,
-    /// Keep standard input open.
+    /// Standard input is a pipe (or the terminal) that clients can write to; otherwise it is /dev/null.
+    #[serde(default)]
     pub open_stdin: bool,
-    /// The first client's end of input is the container's.
+    /// Standard input ends with the first client's.
+    #[serde(default)]
     pub stdin_once: bool,
-    /// Terminal size at the start: width, height.
+    /// Size of the terminal at the start: rows, columns.
     #[serde(default)]
     pub console_size: Option<(u16, u16)>,
+    /// Where output is kept.
+    #[serde(default)]
     pub log: LogSpec,
+    /// When the container is started again.
+    #[serde(default)]
     pub restart: RestartPolicy,
     /// Restarts so far.
     #[serde(default)]
-    pub restart_count: u64,
+    pub restart_count: u32,
+    /// The signal that asks the container to end.
     pub stop_signal: i32,
-    /// Seconds; negative waits for ever.
+    /// Seconds between that signal and `SIGKILL`, -1 for ever.
     pub stop_timeout: i64,
+    /// The health check.
     #[serde(default)]
-    pub health: Option<HealthSpec>,
-    /// Published ports that the firewall cannot serve.
+    pub health: Option<Box<HealthSpec>>,
+    /// Published ports that are served by the monitor.
     #[serde(default)]
     pub relays: Vec<Relay>,
-    /// The container is removed when it ends: its records need not survive a power failure.
+    /// The container is removed when it exits: nothing is worth an fsync.
+    #[serde(default)]
     pub auto_remove: bool,
     /// What the descriptors of the request are.
     #[serde(default)]
     pub fds: Vec<FdRole>,
 }
 
-/// The purpose of a descriptor that comes with [`Body::Start`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum FdRole {
-    /// The container's network namespace.
-    Netns,
-    /// A client's socket, attached before the container starts.
-    Attach(AttachSpec),
-    /// A bound socket that reserves a published port, held as long as the container runs.
-    Port(u32),
-}
-
-/// How a client's socket is connected.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+/// How a client is connected.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct AttachSpec {
+    /// The client's bytes go to standard input.
     pub stdin: bool,
+    /// The client gets standard output.
     pub stdout: bool,
+    /// The client gets standard error.
     pub stderr: bool,
-    /// Key sequence that detaches; empty: none.
-    #[serde(default)]
+    /// The bytes that disconnect the client when it types them; empty for none. Looked for on terminals only, as Docker does: on a
+    /// pipe they may be data.
     pub detach_keys: Vec<u8>,
-    /// Docker's 8-byte stream headers, where there is no terminal.
+    /// Output goes in frames with Docker's 8-byte header, unless there is a terminal.
     pub mux: bool,
-    /// Bytes that were read from the client before its socket was handed over.
-    #[serde(default)]
+    /// What was already read from the client.
     pub leftover: Vec<u8>,
-    /// An exec session's id; `None` is the container.
-    #[serde(default)]
+    /// The session; `None` is the container.
     pub exec: Option<String>,
 }
 
-/// Another process in the container.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Another process for the container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExecSpec {
+    /// Name of the session.
     pub id: String,
+    /// The process.
     pub plan: ExecPlan,
+    /// It has a terminal.
+    #[serde(default)]
     pub tty: bool,
+    /// Standard input is the client's; otherwise it is /dev/null.
+    #[serde(default)]
     pub open_stdin: bool,
+    /// The client. Without one, and without a terminal, the streams are /dev/null.
     #[serde(default)]
     pub attach: Option<AttachSpec>,
-    /// Width, height.
+    /// Rows, columns.
     #[serde(default)]
     pub console_size: Option<(u16, u16)>,
 }
 
 /// Where output is kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LogSpec {
+    /// The format.
     pub driver: LogDriver,
-    /// The log file; rotated files are `<path>.1`, `<path>.2`, ….
+    /// The file; rotated ones are beside it with `.1`, `.2`, … behind their names.
     pub path: PathBuf,
-    /// Bytes after which a new file begins; `None`: never.
-    #[serde(default)]
+    /// Bytes after which the file is rotated; `None` for no rotation.
     pub max_size: Option<u64>,
-    /// Files kept, the present one included.
-    pub max_files: u32,
-    /// `attrs` of every line.
-    #[serde(default)]
-    pub attributes: BTreeMap<String, String>,
+    /// How many files there are, the current one included; 0 and 1 are one.
+    pub max_file: u32,
+    /// Labels and variables that go into each entry (json-file's `attrs`).
+    pub attrs: BTreeMap<String, String>,
+    /// The tag, already expanded; goes into `attrs` as well.
+    pub tag: Option<String>,
 }
 
-/// The log formats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// A log's format.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LogDriver {
-    /// Docker's json-file: one JSON object a line.
+    /// Docker's json-file: one JSON object for each line.
     JsonFile,
-    /// No log.
+    /// Docker's local: length-prefixed protocol buffers.
+    Local,
+    /// Nothing is kept.
+    #[default]
     None,
 }
 
-/// Docker's restart policies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// When a container is started again after it exited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RestartPolicy {
+    /// Never.
+    #[default]
     No,
-    /// After a failure, at most so many times (0: no limit).
+    /// When the exit code is not 0.
     OnFailure {
-        max: u64,
+        /// So many times; 0 for no limit.
+        max: u32,
     },
+    /// Always, unless a user stops it.
     Always,
+    /// As `Always` for the monitor; the engine does not start it at boot if a user stopped it.
     UnlessStopped,
 }
 
-/// A health check, times in milliseconds.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A health check, with Docker's defaults filled in. Times in nanoseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HealthSpec {
-    /// The probe, ready to run.
+    /// The probe, as an exec session without streams.
     pub plan: ExecPlan,
+    /// Between probes.
     pub interval: u64,
+    /// After which a probe has failed.
     pub timeout: u64,
+    /// After the start, during which failures do not count.
     pub start_period: u64,
+    /// Between probes in the start period.
     pub start_interval: u64,
+    /// How many failures in a row make the container unhealthy.
     pub retries: u32,
 }
 
-/// A published port that is served by copying bytes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A published port that the monitor serves itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relay {
-    /// The [`FdRole::Port`] whose socket clients come to: listening for TCP, bound for UDP.
-    pub port: u32,
-    pub udp: bool,
-    /// Where to, in the host's network.
+    /// Protocol.
+    pub proto: RelayProto,
+    /// The number in [`FdRole::Port`].
+    pub socket: usize,
+    /// Where to connect to, from the host's network namespace.
     pub target: SocketAddr,
 }
 
-/// What the monitor says.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A relay's protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RelayProto {
+    /// A listening socket; each connection is passed on.
+    Tcp,
+    /// A bound socket; each peer gets a socket of its own to the target.
+    Udp,
+}
+
+/// What comes back from a monitor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Message {
-    /// The answer to the request with this number.
-    Reply { seq: u64, reply: Reply },
+    /// The answer to a request.
+    Reply {
+        /// The request's number.
+        seq: u64,
+        /// The answer.
+        reply: Reply,
+    },
     /// Something happened.
     Event(Event),
 }
 
-/// The answers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// Done.
+    /// It is done.
     Done,
-    /// [`Body::Start`]: the program runs.
-    Started { pid: i32, start_ticks: u64, started_at: String },
-    /// [`Body::Exec`]: the program runs.
-    ExecStarted { pid: i32 },
-    /// [`Body::Status`].
-    Status(Box<State>),
-    /// It did not work.
-    Error { kind: ErrorKind, message: String },
+    /// The container's program runs.
+    Started {
+        /// Its pid in the monitor's pid namespace.
+        pid: i32,
+        /// With `pid` its name for good: clock ticks since boot.
+        start_ticks: u64,
+        /// RFC 3339.
+        started_at: String,
+    },
+    /// The session's program runs.
+    ExecStarted {
+        /// Its pid in the monitor's pid namespace.
+        pid: i32,
+    },
+    /// The container as it is now.
+    Status(Box<StatusReply>),
+    /// It was not done.
+    Error {
+        /// What it means.
+        kind: ErrorKind,
+        /// For users.
+        message: String,
+    },
 }
 
-/// What went wrong, as far as callers care.
+/// The container and its exec sessions as they are now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatusReply {
+    /// As in `state.json`.
+    pub state: State,
+    /// Running sessions: name, pid.
+    pub execs: BTreeMap<String, i32>,
+}
+
+/// What a failed request means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
-    /// The program does not exist (exit code 127).
-    NotFound,
+    /// The program does not exist in the container (127).
+    ProgramNotFound,
     /// The program cannot be executed (126).
     NotExecutable,
-    /// The user does not exist (126).
+    /// The user or group does not exist in the container.
     InvalidUser,
-    /// No such exec session.
+    /// The container could not be started for another reason.
+    Launch,
+    /// There is no such exec session.
     NoSuchExec,
-    /// Not possible in this state (not running, paused).
+    /// The container does not run.
+    NotRunning,
+    /// Not in this state: paused, not paused, already started.
     Conflict,
-    /// Anything else.
-    Other,
+    /// The request makes no sense.
+    Invalid,
+    /// The kernel refused.
+    System,
 }
 
 impl From<LaunchErrorKind> for ErrorKind {
     fn from(kind: LaunchErrorKind) -> Self {
         match kind {
-            LaunchErrorKind::NotFound => Self::NotFound,
+            LaunchErrorKind::NotFound => Self::ProgramNotFound,
             LaunchErrorKind::NotExecutable => Self::NotExecutable,
             LaunchErrorKind::InvalidUser => Self::InvalidUser,
-            _ => Self::Other,
+            LaunchErrorKind::Other => Self::Launch,
         }
     }
 }
 
-/// What happened, told to every connection.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Something that happened, told to every connection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// Started again by the restart policy.
-    Started { pid: i32, start_ticks: u64, started_at: String, restart_count: u64 },
-    /// The container ended; its output is written and its clients are served. `restart_in`: milliseconds until it comes back.
-    Exited { code: i32, oom_killed: bool, finished_at: String, error: String, restart_in: Option<u64> },
-    /// An exec session ended.
-    ExecExited { id: String, code: i32 },
+    /// The container was started again.
+    Started {
+        /// The new pid.
+        pid: i32,
+        /// Clock ticks since boot.
+        start_ticks: u64,
+        /// RFC 3339.
+        started_at: String,
+        /// Restarts so far.
+        restart_count: u32,
+    },
+    /// The container exited: its output is in the log, its clients are disconnected. Unless it is going to be restarted, the
+    /// record is written and the cgroup is gone; the monitor waits for [`Body::Shutdown`].
+    Exited {
+        /// 128 + n for a signal.
+        code: i32,
+        /// A process of the container was killed for want of memory.
+        oom_killed: bool,
+        /// RFC 3339.
+        finished_at: String,
+        /// Why it could not be restarted; mostly empty.
+        error: String,
+        /// Milliseconds until it is started again; `None`: this was the end.
+        restart_in: Option<u64>,
+    },
+    /// An exec session's process exited and its output is with the client, whose socket is closed after this.
+    ExecExited {
+        /// The session.
+        id: String,
+        /// 128 + n for a signal.
+        code: i32,
+    },
     /// A process was killed for want of memory.
     Oom,
-    /// A health probe ended.
-    Health { status: HealthStatus, failing_streak: u32, entry: HealthEntry },
-    /// A client left by its detach keys.
-    Detached { exec: Option<String> },
+    /// A probe ended.
+    Health {
+        /// What the container is now.
+        status: HealthStatus,
+        /// The status is another than before.
+        changed: bool,
+        /// The probe.
+        entry: HealthEntry,
+    },
+    /// All processes are frozen.
+    Paused,
+    /// They run again.
+    Unpaused,
+    /// A client typed the detach keys.
+    Detached {
+        /// The session; `None` is the container.
+        exec: Option<String>,
+    },
 }
 
-/// A frame with this value. Descriptors, if any, are sent with its first byte.
-pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut frame = vec![0; 4];
-    // Writing to memory, with string keys only: serde_json has no reason to fail.
-    if serde_json::to_writer(&mut frame, value).is_err() {
-        frame.truncate(4);
-    }
-    let length = (frame.len() - 4) as u32;
-    frame[..4].copy_from_slice(&length.to_le_bytes());
-    frame
+/// What a container does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Not started, or the start failed.
+    #[default]
+    Created,
+    /// Runs.
+    Running,
+    /// Frozen.
+    Paused,
+    /// Exited, and waits to be started again.
+    Restarting,
+    /// Exited.
+    Exited,
+    /// Could not be removed (written by nobody but the engine's recovery).
+    Dead,
 }
 
-/// Why a connection cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    #[error("frame of {0} bytes is longer than {MAX_FRAME}")]
-    TooLong(usize),
-    #[error("frame is not what was expected")]
-    Json(#[from] serde_json::Error),
+/// The record of a container's run: `state.json`, written by its monitor only.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// What it does.
+    pub status: Status,
+    /// Its first process in the monitor's pid namespace; 0 when there is none.
+    pub pid: i32,
+    /// With `pid` that process's name for good.
+    pub start_ticks: u64,
+    /// RFC 3339.
+    pub started_at: Option<String>,
+    /// RFC 3339.
+    pub finished_at: Option<String>,
+    /// Of the last run; 128 + n for a signal; 126, 127 or 128 when it could not be started.
+    pub exit_code: i32,
+    /// In the last run.
+    pub oom_killed: bool,
+    /// Why the start failed, as the runtime says it (the engine puts Docker's prefixes before it).
+    pub error: String,
+    /// Restarts by the policy.
+    pub restart_count: u32,
+    /// A user stopped or killed it.
+    pub user_stopped: bool,
+    /// The health check, if there is one.
+    pub health: Option<Health>,
 }
 
-/// Takes frames out of a stream of bytes and descriptors.
-#[derive(Debug, Default)]
-pub struct Decoder {
-    bytes: Vec<u8>,
-    fds: VecDeque<OwnedFd>,
+/// What probes say about a container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthStatus {
+    /// No probe has succeeded yet.
+    #[default]
+    Starting,
+    /// The last probes succeeded.
+    Healthy,
+    /// Too many failed in a row.
+    Unhealthy,
 }
 
-impl Decoder {
-    /// What was received, in order.
-    pub fn push(&mut self, bytes: &[u8], fds: impl IntoIterator<Item = OwnedFd>) {
-        self.bytes.extend_from_slice(bytes);
-        self.fds.extend(fds);
-    }
+/// A health check's state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// What the probes say.
+    pub status: HealthStatus,
+    /// Failures in a row.
+    pub failing_streak: u32,
+    /// The last five probes, oldest first.
+    pub log: Vec<HealthEntry>,
+}
 
-    /// The next complete frame, or `None` until more has come.
-    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, DecodeError> {
-        let Some(header) = self.bytes.first_chunk::<4>() else { return Ok(None) };
-        let length = u32::from_le_bytes(*header) as usize;
-        if length > MAX_FRAME {
-            return Err(DecodeError::TooLong(length));
+/// One probe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthEntry {
+    /// RFC 3339.
+    pub start: String,
+    /// RFC 3339.
+    pub end: String,
+    /// Of the probe's process; -1 when it did not run or took too long.
+    pub exit_code: i32,
+    /// At most 4096 bytes of its output.
+    pub output: String,
+}
+
+impl Frame for Request {
+    fn fds(&self) -> usize {
+        match &self.body {
+            Body::Start(spec) => spec.fds.len(),
+            Body::Attach(_) => 1,
+            Body::Exec(spec) => usize::from(spec.attach.is_some()),
+            _ => 0,
         }
-        let Some(frame) = self.bytes.get(4..4 + length) else { return Ok(None) };
-        let value = serde_json::from_slice(frame)?;
-        self.bytes.drain(..4 + length);
-        if self.bytes.is_empty() {
-            // A plan's buffer is not kept for the status requests that follow.
-            self.bytes = Vec::new();
-        }
-        Ok(Some(value))
-    }
-
-    /// The oldest descriptor that nobody has taken yet.
-    pub fn take_fd(&mut self) -> Option<OwnedFd> {
-        self.fds.pop_front()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn frames_come_out_as_they_went_in_however_they_are_cut() {
-        let frames =
-            [encode(&Request { seq: 1, body: Body::Status }), encode(&Request { seq: 2, body: Body::Pause })]
-                .concat();
-        let mut decoder = Decoder::default();
-        let mut seen = Vec::new();
-        for byte in frames {
-            decoder.push(&[byte], []);
-            while let Some(request) = decoder.next::<Request>().unwrap() {
-                seen.push(request.seq);
-            }
-        }
-        assert_eq!(seen, [1, 2]);
-    }
-
-    #[test]
-    fn a_length_beyond_the_limit_is_refused_at_once() {
-        let mut decoder = Decoder::default();
-        decoder.push(&u32::MAX.to_le_bytes(), []);
-        assert!(matches!(decoder.next::<Request>(), Err(DecodeError::TooLong(_))));
-    }
-}
+impl Frame for Message {}
