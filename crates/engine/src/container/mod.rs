@@ -1,5 +1,14 @@
 //! Containers: one file per operation.
 
+pub(crate) mod create;
+pub(crate) mod modes;
+pub(crate) mod mounts;
+pub(crate) mod name;
+pub(crate) mod record;
+pub(crate) mod security;
+pub(crate) mod spec;
+pub(crate) mod status;
+
 use std::os::fd::OwnedFd;
 
 use api::*;

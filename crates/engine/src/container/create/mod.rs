@@ -1,0 +1,5 @@
+//! Making a container.
+
+pub(crate) mod merge;
+pub(crate) mod ports;
+pub(crate) mod validate;
