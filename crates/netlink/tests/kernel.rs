@@ -5,14 +5,15 @@ use std::os::fd::AsFd;
 use std::process::Command;
 
 use netlink::nft::{
-    BaseChain, Data, Element, Family, Field, Hook, Key, Kind, MapData, Nat, Nft, Rule, Set, Transaction, Verdict,
+    BaseChain, Data, Element, Family, Field, Hook, Key, Kind, MapData, Nat, Nft, Rule, Set, Transaction,
+    Verdict,
 };
 use netlink::route::{Batch, Ipv4Conf, LinkChange, LinkRef, NewLink, NewRoute, Route, Veth};
 
 /// Runs a test on a thread of its own in a fresh network namespace, which dies with the thread.
 fn world(test: impl FnOnce() + Send + 'static) {
     let thread = std::thread::spawn(|| {
-        sys::netlink::unshare_network().expect("needs root");
+        sys::namespace::unshare(sys::clone::NEWNET).expect("needs root");
         test();
     });
     if let Err(panic) = thread.join() {
@@ -29,7 +30,7 @@ fn shell(program: &str, arguments: &str) -> String {
 /// A second network namespace, alive as long as its descriptor.
 fn another_netns() -> std::fs::File {
     std::thread::spawn(|| {
-        sys::netlink::unshare_network().unwrap();
+        sys::namespace::unshare(sys::clone::NEWNET).unwrap();
         std::fs::File::open("/proc/thread-self/ns/net").unwrap()
     })
     .join()
@@ -184,16 +185,18 @@ fn table() -> Transaction {
         "postrouting",
         &Rule::new().in_set(&[Field::Iifname], "links").not_in_set(&[Field::Oifname], "links").masquerade(),
     );
-    transaction.add_elements("links", &[Element {
-        key: Key::new().ifname("br0"),
-        data: None,
-        comment: String::new(),
-    }]);
-    transaction.add_elements("verdicts", &[Element {
-        key: Key::new().ifname("br0").ifname("br0"),
-        data: Some(Data::Verdict(Verdict::Accept)),
-        comment: String::new(),
-    }]);
+    transaction.add_elements(
+        "links",
+        &[Element { key: Key::new().ifname("br0"), data: None, comment: String::new() }],
+    );
+    transaction.add_elements(
+        "verdicts",
+        &[Element {
+            key: Key::new().ifname("br0").ifname("br0"),
+            data: Some(Data::Verdict(Verdict::Accept)),
+            comment: String::new(),
+        }],
+    );
     transaction.add_elements("ports", &[port(8080)]);
     transaction
 }

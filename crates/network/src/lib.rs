@@ -1,107 +1,180 @@
 //! Container networks: the drivers, who has which address, published ports, and names. Blocking and thread-safe. Works on
 //! netlink and nftables alone, never by running a program, and knows neither containers' life cycles nor the Engine API.
+//!
+//! ```text
+//!   records (state)   <root>/networks/<id>.json, <run_dir>/network/<container>.json
+//!        │
+//!   endpoint ── sandbox (warm pool) ── netlink::route      one veth per endpoint, one bridge per network
+//!   publish  ── firewall ───────────── netlink::nft        one map element per published port
+//! ```
 
 #![forbid(unsafe_code)]
 
+mod bridge;
 mod config;
+mod create;
+mod endpoint;
 mod error;
 pub mod files;
+mod firewall;
+mod host;
+mod ipam;
 mod mac;
+mod options;
 mod publish;
 mod random;
 mod record;
+mod recover;
 mod sandbox;
+mod state;
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use config::{AddressPool, NetworkConfig};
+pub use endpoint::{dns_names, gateway_endpoint};
 pub use error::{Error, ErrorKind, Result};
 pub use mac::{InvalidMac, Mac};
 pub use publish::{Binding, InvalidProto, PortSpec, Proto, Published, RelaySpec};
 pub use record::{Attachment, Driver, Endpoint, EndpointSpec, NetworkRecord, NetworkSpec, Pool, PoolSpec};
 pub use sandbox::Sandbox;
 
-/// The networks of one engine. Cheap to clone.
+use firewall::Firewall;
+use host::Host;
+use state::{Folders, State};
+
+/// The networks of one engine. Cheap to clone; the last clone takes the warm sandboxes with it.
 #[derive(Clone)]
 pub struct Networks {
-    _inner: Arc<()>,
+    inner: Arc<Inner>,
+}
+
+/// What all handles share. Locks are taken in the order of the fields.
+pub(crate) struct Inner {
+    config: NetworkConfig,
+    folders: Folders,
+    host: Host,
+    /// Index of each network's bridge, once it is known to be as it should be.
+    bridges: Mutex<BTreeMap<String, u32>>,
+    firewall: Mutex<Firewall>,
+    state: Mutex<State>,
+    pool: sandbox::pool::Pool,
+}
+
+/// A lock whose holder panicked is taken all the same: every change under one is complete before anything can panic.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Networks {
     /// Reads the records and makes the built-in networks' where they are missing. Changes nothing on the host: bridges and
     /// rules come with the first use.
-    pub fn open(_config: NetworkConfig) -> Result<Self> {
-        unreachable!("in progress")
+    pub fn open(config: NetworkConfig) -> Result<Self> {
+        let folders = Folders::make(&config.root, &config.run_dir)?;
+        let state = folders.load()?;
+        let inner = Inner {
+            host: Host::new(folders.volatile()),
+            bridges: Mutex::new(BTreeMap::new()),
+            firewall: Mutex::new(Firewall::new(&config.nft_table)),
+            state: Mutex::new(state),
+            pool: sandbox::pool::Pool::default(),
+            folders,
+            config,
+        };
+        inner.make_builtin()?;
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Every network, built-in ones too, ordered by name; each with its endpoints.
     pub fn list(&self) -> Vec<NetworkRecord> {
-        unreachable!("in progress")
+        let mut networks: Vec<_> = lock(&self.inner.state).networks.values().cloned().collect();
+        networks.sort_by(|a, b| a.name.cmp(&b.name));
+        networks
     }
 
     /// A network by its id, its name, or the beginning of its id.
-    pub fn get(&self, _name: &str) -> Result<NetworkRecord> {
-        unreachable!("in progress")
+    pub fn get(&self, name: &str) -> Result<NetworkRecord> {
+        lock(&self.inner.state).find(name).cloned()
     }
 
     /// Makes a network.
-    pub fn create(&self, _spec: NetworkSpec) -> Result<NetworkRecord> {
-        unreachable!("in progress")
+    pub fn create(&self, spec: NetworkSpec) -> Result<NetworkRecord> {
+        self.inner.create(spec)
     }
 
     /// Removes a network that nobody is in.
-    pub fn remove(&self, _name: &str) -> Result<NetworkRecord> {
-        unreachable!("in progress")
+    pub fn remove(&self, name: &str) -> Result<NetworkRecord> {
+        self.inner.remove(name)
     }
 
     /// A fresh network namespace. `first` names the network that [`Networks::connect`] will be called with first, so that a
     /// ready interface of it may already be inside; None for `--network none`.
-    pub fn sandbox(&self, _first: Option<&str>) -> Result<Sandbox> {
-        unreachable!("in progress")
+    pub fn sandbox(&self, first: Option<&str>) -> Result<Sandbox> {
+        let network_id = match first {
+            Some(name) => {
+                let state = lock(&self.inner.state);
+                let network = state.find(name)?;
+                (network.driver == Driver::Bridge && !network.config_only).then(|| network.id.clone())
+            }
+            None => None,
+        };
+        match self.inner.pool.take(network_id.as_deref(), &self.inner) {
+            Some(sandbox) => Ok(sandbox),
+            None => sandbox::make(),
+        }
     }
 
     /// Puts a container into a network: an interface in its namespace with addresses and routes. On `host` and `none` only
     /// the record is made.
-    pub fn connect(&self, _network: &str, _sandbox: &mut Sandbox, _spec: EndpointSpec) -> Result<Endpoint> {
-        unreachable!("in progress")
+    pub fn connect(&self, network: &str, sandbox: &mut Sandbox, spec: EndpointSpec) -> Result<Endpoint> {
+        self.inner.connect(network, sandbox, spec)
     }
 
-    /// Takes a container out of a network. `sandbox` is its live namespace, None when it has ended (its interfaces went with
+    /// Takes a container out of a network. `netns` is its live namespace, None when it has ended (its interfaces went with
     /// it).
-    pub fn disconnect(&self, _network: &str, _container_id: &str, _sandbox: Option<OwnedFd>) -> Result<()> {
-        unreachable!("in progress")
+    pub fn disconnect(&self, network: &str, container_id: &str, netns: Option<OwnedFd>) -> Result<()> {
+        self.inner.disconnect(network, container_id, netns)
     }
 
     /// Makes host ports lead to a container by one of its endpoints: all or none.
-    pub fn publish(&self, _ports: &[PortSpec], _endpoint: &Endpoint) -> Result<Published> {
-        unreachable!("in progress")
+    pub fn publish(&self, ports: &[PortSpec], endpoint: &Endpoint) -> Result<Published> {
+        self.inner.publish(ports, endpoint)
     }
 
     /// Gives back everything that a container has: endpoints, published ports, names. Goes on after failures and returns them.
-    pub fn release(&self, _container_id: &str) -> Vec<Error> {
-        unreachable!("in progress")
+    pub fn release(&self, container_id: &str) -> Vec<Error> {
+        self.inner.release(container_id)
     }
 
     /// What a container has now, empty when nothing.
-    pub fn attachment(&self, _container_id: &str) -> Attachment {
-        unreachable!("in progress")
+    pub fn attachment(&self, container_id: &str) -> Attachment {
+        lock(&self.inner.state).attachments.get(container_id).cloned().unwrap_or_default()
     }
 
     /// To be called once after [`Networks::open`] with the ids of the containers that live: what others had is released, and
     /// what these have is put back where the host lost it (somebody flushed the rules while no engine ran).
-    pub fn adopt(&self, _live: &[String]) -> Vec<Error> {
-        unreachable!("in progress")
+    pub fn adopt(&self, live: &[String]) -> Vec<Error> {
+        self.inner.adopt(live)
     }
 
     /// A container's new name.
-    pub fn rename(&self, _container_id: &str, _name: &str) -> Vec<Error> {
-        unreachable!("in progress")
+    pub fn rename(&self, container_id: &str, name: &str) -> Vec<Error> {
+        self.inner.rename(container_id, name)
     }
 
     /// Removes bridges and rules from the host, keeping the records; for uninstalling and for tests. Containers lose their
     /// networks.
     pub fn teardown(&self) -> Vec<Error> {
-        unreachable!("in progress")
+        self.inner.teardown()
+    }
+}
+
+impl Drop for Networks {
+    fn drop(&mut self) {
+        // The pool's thread holds no strong handle while it waits; the last one that callers have ends it.
+        if Arc::strong_count(&self.inner) == 1 {
+            self.inner.pool.close();
+        }
     }
 }

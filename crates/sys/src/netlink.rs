@@ -1,5 +1,5 @@
-//! What AF_NETLINK and network namespaces need beyond rustix: socket options of the netlink level, buffers past the system's
-//! limit, and leaving a network namespace for a new one. Keeps no state and decides nothing.
+//! What AF_NETLINK needs beyond rustix: socket options of the netlink level, and buffers past the system's limit. Keeps no
+//! state and decides nothing.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -39,25 +39,4 @@ pub fn force_send_buffer(socket: impl AsFd, bytes: u32) -> io::Result<()> {
 pub fn force_receive_buffer(socket: impl AsFd, bytes: u32) -> io::Result<()> {
     let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
     set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes)
-}
-
-/// Moves the calling thread into a new network namespace. Only a thread made for the purpose should: everything that the thread
-/// opens afterwards belongs to the new namespace.
-pub fn unshare_network() -> io::Result<()> {
-    // SAFETY: CLONE_NEWNET changes the calling thread's network namespace only: no memory, descriptor table or other thread is
-    // affected.
-    match unsafe { libc::unshare(libc::CLONE_NEWNET) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
-/// Moves the calling thread into a new mount namespace whose mounts are the caller's, without telling anyone of later ones.
-pub fn unshare_mounts() -> io::Result<()> {
-    // SAFETY: CLONE_NEWNS (with the CLONE_FS it implies) changes the calling thread's mount namespace, root and working folder
-    // only: no memory or descriptor is affected.
-    match unsafe { libc::unshare(libc::CLONE_NEWNS) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
 }

@@ -1,5 +1,8 @@
 //! Published ports: what is asked for, what was bound, and the sockets that hold the ports.
 
+mod bind;
+mod make;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -91,6 +94,9 @@ pub struct Binding {
     pub target: Option<IpAddr>,
     /// Where a relay sends it.
     pub relay: SocketAddr,
+    /// Whether the container's port is opened to routed traffic instead (`gateway_mode` routed); then nothing is bound.
+    #[serde(default)]
+    pub routed: bool,
 }
 
 /// A socket that the monitor should serve: what arrives there is what nftables does not (or no longer) redirect: connections to

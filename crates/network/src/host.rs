@@ -1,0 +1,261 @@
+//! The host's side of bridge networks: the bridge itself with the gateway's addresses, and forwarding. Idempotent: what is there
+//! as it should be is left alone. Per-link settings go through netlink, so that only the two global forwarding switches need a
+//! writable `/proc/sys`, and those only once.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use ipnet::IpNet;
+use netlink::route::{Batch, Ipv4Conf, LinkChange, LinkRef, NewLink, Route};
+
+use crate::error::{Error, Result};
+use crate::mac::Mac;
+use crate::options::{BridgeOptions, GatewayMode};
+use crate::record::{Driver, NetworkRecord};
+
+/// The host's links, through sockets that stay open.
+pub(crate) struct Host {
+    /// Sockets not in use: as many as calls were ever made at once.
+    sockets: Mutex<Vec<Route>>,
+    /// Where the links are noted between which nothing was forwarded before us.
+    uplinks_file: PathBuf,
+}
+
+impl Host {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self { sockets: Mutex::new(Vec::new()), uplinks_file: folder.join("uplinks") }
+    }
+
+    /// Runs `body` with a socket to the host's links.
+    pub(crate) fn with<T>(&self, body: impl FnOnce(&mut Route) -> Result<T>) -> Result<T> {
+        let socket = crate::lock(&self.sockets).pop();
+        let mut socket = match socket {
+            Some(socket) => socket,
+            None => Route::open()?,
+        };
+        let result = body(&mut socket);
+        crate::lock(&self.sockets).push(socket);
+        result
+    }
+
+    /// Makes the bridge of a network, or puts right what is there. The index of the bridge.
+    pub(crate) fn ensure_bridge(&self, network: &NetworkRecord, options: &BridgeOptions) -> Result<u32> {
+        self.with(|route| {
+            let name = options.bridge.as_str();
+            let found = route.link(LinkRef::Name(name))?;
+            if let Some(link) = &found
+                && link.kind != "bridge"
+            {
+                return Err(Error::internal(format!("link {name} is there already and is not a bridge")));
+            }
+            let gateways = gateways(network, options);
+            let mac = match gateways.iter().map(|(address, _)| address).next() {
+                Some(IpAddr::V4(gateway)) => Mac::of(*gateway),
+                _ => Mac::random(),
+            };
+            let mut batch = Batch::new();
+            if found.is_none() {
+                // With an address of its own a bridge does not take that of whichever port comes and goes.
+                batch.add_link(name, Some(mac.0), options.mtu, &NewLink::Bridge);
+            }
+            batch.set_link(
+                LinkRef::Name(name),
+                &LinkChange {
+                    up: Some(true),
+                    // Our rules drop what containers send to 127/8 themselves.
+                    ipv4: &[(Ipv4Conf::RouteLocalnet, 1), (Ipv4Conf::Forwarding, 1)],
+                    no_ipv6_address: !network.enable_ipv6,
+                    ..LinkChange::default()
+                },
+            );
+            route.run(batch)?;
+            let index = match found {
+                Some(link) => link.index,
+                None => {
+                    let link = route.link(LinkRef::Name(name))?;
+                    link.ok_or_else(|| Error::internal(format!("link {name} went away")))?.index
+                }
+            };
+            let mut batch = Batch::new();
+            for prefix in gateways {
+                batch.add_address(index, prefix);
+            }
+            route.run(batch)?;
+            Ok(index)
+        })
+    }
+
+    /// Puts the host's ends of endpoints back into a bridge that was made anew.
+    pub(crate) fn reattach(&self, bridge: u32, names: &[String]) -> Result<()> {
+        self.with(|route| {
+            for name in names {
+                let Some(link) = route.link(LinkRef::Name(name))? else { continue };
+                if link.master != Some(bridge) {
+                    let mut batch = Batch::new();
+                    batch.set_link(
+                        LinkRef::Index(link.index),
+                        &LinkChange { master: Some(bridge), up: Some(true), ..LinkChange::default() },
+                    );
+                    route.run(batch)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether there is a link of this name.
+    pub(crate) fn has_link(&self, name: &str) -> Result<bool> {
+        self.with(|route| Ok(route.link(LinkRef::Name(name))?.is_some()))
+    }
+
+    /// The index of a link that macvlan or ipvlan links lie on. `eth0.10` is made as VLAN 10 of `eth0` when it is missing, and a
+    /// name of our own as a dummy.
+    pub(crate) fn ensure_parent(&self, name: &str, own: bool) -> Result<u32> {
+        self.with(|route| {
+            if let Some(link) = route.link(LinkRef::Name(name))? {
+                return Ok(link.index);
+            }
+            let mut batch = Batch::new();
+            match name.rsplit_once('.') {
+                _ if own => batch.add_link(name, None, 0, &NewLink::Dummy),
+                Some((parent, id)) => {
+                    let id = id.parse().ok().filter(|id| (1..4095).contains(id));
+                    let id =
+                        id.ok_or_else(|| Error::invalid(format!("invalid vlan in parent interface {name}")))?;
+                    let parent = route.link(LinkRef::Name(parent))?.ok_or_else(|| missing(parent))?.index;
+                    batch.add_link(name, None, 0, &NewLink::Vlan { parent, id })
+                }
+                None => return Err(missing(name)),
+            };
+            batch.set_link(LinkRef::Name(name), &LinkChange { up: Some(true), ..LinkChange::default() });
+            route.run(batch)?;
+            Ok(route.link(LinkRef::Name(name))?.ok_or_else(|| missing(name))?.index)
+        })
+    }
+
+    /// Removes a link that [`Host::ensure_parent`] made: a VLAN or a dummy, never hardware.
+    pub(crate) fn delete_made_parent(&self, name: &str) -> Result<()> {
+        let kind = self.with(|route| Ok(route.link(LinkRef::Name(name))?.map(|link| link.kind)))?;
+        match kind.as_deref() {
+            Some("vlan" | "dummy") => self.delete_link(name),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a link; one that is gone is no failure.
+    pub(crate) fn delete_link(&self, name: &str) -> Result<()> {
+        self.with(|route| {
+            let mut batch = Batch::new();
+            batch.delete_link(LinkRef::Name(name));
+            match route.run(batch) {
+                Err(error) if !error.is_missing() => Err(error.into()),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// What the host routes to or has addresses in, without the links named: nothing of ours may lie there.
+    pub(crate) fn subnets_in_use(&self, except: &[&str]) -> Result<Vec<IpNet>> {
+        self.with(|route| {
+            let links: BTreeMap<u32, String> =
+                route.links()?.into_iter().map(|link| (link.index, link.name)).collect();
+            let ours = |link: u32| links.get(&link).is_some_and(|name| except.contains(&name.as_str()));
+            let mut subnets: Vec<IpNet> = Vec::new();
+            for address in route.addresses()? {
+                if !ours(address.link)
+                    && !address.address.is_loopback()
+                    && let Ok(subnet) = IpNet::new(address.address, address.prefix)
+                {
+                    subnets.push(subnet.trunc());
+                }
+            }
+            for entry in route.routes()? {
+                if let Some((to, prefix)) = entry.to
+                    && !ours(entry.link)
+                    && let Ok(subnet) = IpNet::new(to, prefix)
+                {
+                    subnets.push(subnet.trunc());
+                }
+            }
+            Ok(subnets)
+        })
+    }
+
+    /// Turns forwarding on where it is off, and notes between which links nothing was forwarded until then: turning a machine
+    /// into a router for its neighbours is not what its owner asked for.
+    pub(crate) fn ensure_forwarding(&self, ipv6: bool) -> Result<()> {
+        const IPV4: &str = "/proc/sys/net/ipv4/ip_forward";
+        const IPV6: &str = "/proc/sys/net/ipv6/conf/all/forwarding";
+        let path = if ipv6 { IPV6 } else { IPV4 };
+        match fs::read_to_string(path) {
+            Ok(text) if text.trim() == "0" => {}
+            // On; or no such protocol in this kernel.
+            _ => return Ok(()),
+        }
+        let uplinks = self.with(|route| {
+            let physical =
+                |kind: &str| !matches!(kind, "bridge" | "veth" | "dummy" | "ifb" | "macvlan" | "ipvlan");
+            let links = route.links()?;
+            Ok(links.into_iter().filter(|link| link.name != "lo" && physical(&link.kind)).collect::<Vec<_>>())
+        })?;
+        let mut names = self.uplinks();
+        names.extend(uplinks.iter().map(|link| link.name.clone()));
+        names.sort();
+        names.dedup();
+        sys::fsutil::write_atomic(&self.uplinks_file, names.join("\n").as_bytes())
+            .map_err(|error| Error::host(format!("write {}", self.uplinks_file.display()), error))?;
+        if ipv6 {
+            // A router ignores router advertisements unless told to listen all the same: the host keeps its way out.
+            for link in &uplinks {
+                let path = format!("/proc/sys/net/ipv6/conf/{}/accept_ra", link.name);
+                if fs::read_to_string(&path).is_ok_and(|value| value.trim() == "1") {
+                    let _ = fs::write(&path, "2");
+                }
+            }
+        }
+        match fs::write(path, "1") {
+            Ok(()) => Ok(()),
+            // A read-only /proc/sys: for IPv4 the same can be said of each link through netlink.
+            Err(error) if !ipv6 && error.kind() != io::ErrorKind::NotFound => self.with(|route| {
+                let mut batch = Batch::new();
+                for link in &uplinks {
+                    let ipv4 = &[(Ipv4Conf::Forwarding, 1)];
+                    batch.set_link(LinkRef::Index(link.index), &LinkChange { ipv4, ..LinkChange::default() });
+                }
+                route.run(batch).map_err(|_| Error::host(format!("write 1 to {path}"), error))
+            }),
+            Err(error) => Err(Error::host(format!("write 1 to {path}"), error)),
+        }
+    }
+
+    /// The links between which nothing was forwarded before us; none when forwarding was on already.
+    pub(crate) fn uplinks(&self) -> Vec<String> {
+        let text = fs::read_to_string(&self.uplinks_file).unwrap_or_default();
+        text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+fn missing(name: &str) -> Error {
+    Error::invalid(format!("parent interface {name} was not found on the host"))
+}
+
+/// The host's addresses in a network.
+fn gateways(network: &NetworkRecord, options: &BridgeOptions) -> Vec<(IpAddr, u8)> {
+    if network.driver != Driver::Bridge {
+        return Vec::new();
+    }
+    let isolated = |ipv6: bool| {
+        let mode = if ipv6 { options.mode6 } else { options.mode4 };
+        mode == GatewayMode::Isolated || (!ipv6 && options.inhibit_ipv4)
+    };
+    network
+        .pools
+        .iter()
+        .filter_map(|pool| Some((pool.gateway?, pool.subnet.prefix_len())))
+        .filter(|(gateway, _)| !isolated(gateway.is_ipv6()))
+        .collect()
+}
