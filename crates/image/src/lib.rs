@@ -7,6 +7,7 @@
 //! manifest v2 schema 2, and Docker's reference grammar.
 #![forbid(unsafe_code)]
 
+mod change;
 mod config;
 mod descriptor;
 mod digest;
@@ -16,6 +17,7 @@ mod platform;
 mod reference;
 mod serde_go;
 
+pub use change::ChangeError;
 pub use config::{ContainerConfig, Empty, Healthcheck, History, ImageConfig, RootFs, chain_id, chain_ids};
 pub use descriptor::{Descriptor, annotation};
 pub use digest::{Algorithm, Digest, DigestError, Hasher, hex_encode, is_hex};

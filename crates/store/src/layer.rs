@@ -10,6 +10,7 @@
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use image::{Digest, MediaType, chain_id};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, linkat, mknodat, renameat_with, unlinkat};
@@ -214,16 +215,37 @@ impl Store {
 
     /// As [`Store::ensure_layers`], for an image that has no name yet.
     pub(crate) fn unpack_manifest(&self, manifest: &Digest) -> Result<()> {
+        self.unpack_manifest_with(manifest, &mut |_, _, _| {})
+    }
+
+    /// Unpacks the missing layers, several at once; tells layer, bytes read and bytes in all.
+    pub(crate) fn unpack_manifest_with(
+        &self,
+        manifest: &Digest,
+        progress: &mut dyn FnMut(&Digest, u64, u64),
+    ) -> Result<()> {
         let manifest = self.manifest(manifest)?;
         let config = self.config(&manifest.config.digest)?;
-        let mut parent: Option<Digest> = None;
-        for (layer, diff_id) in manifest.layers.iter().zip(&config.rootfs.diff_ids) {
-            let chain = chain_id(parent.as_ref(), diff_id);
-            if self.layer(&chain).is_none() {
-                let blob = self.open_blob(&layer.digest)?;
-                self.unpack_layer(parent.as_ref(), diff_id, &layer.media_type, blob)?;
+        let chains = config.chain_ids();
+        let missing: Vec<usize> = (0..chains.len().min(manifest.layers.len()))
+            .filter(|at| self.layer(&chains[*at]).is_none())
+            .collect();
+        for chain in &chains {
+            self.inner.protect_layer(chain);
+        }
+        let jobs = missing.iter().map(|at| {
+            let (layer, diff_id) = (&manifest.layers[*at], &config.rootfs.diff_ids[*at]);
+            move |tell: &Tell<'_>| {
+                let blob =
+                    Counted { inner: self.open_blob(&layer.digest)?, total: layer.size, read: 0, tell };
+                self.stage_layer(diff_id, &layer.media_type, blob)
             }
-            parent = Some(chain);
+        });
+        let staged = in_parallel(jobs.collect(), &mut |job, current, total| {
+            progress(&config.rootfs.diff_ids[missing[job]], current, total);
+        })?;
+        for (at, staged) in missing.iter().zip(staged) {
+            self.publish_layer(at.checked_sub(1).map(|below| &chains[below]), staged)?;
         }
         Ok(())
     }
@@ -234,6 +256,79 @@ impl Store {
         let config = self.config(id)?;
         let Some(top) = config.chain_ids().pop() else { return Ok(Vec::new()) };
         Ok(self.chain_of(&top)?.into_iter().map(|layer| layer.path).collect())
+    }
+}
+
+/// How a job tells its bytes read and in all.
+type Tell<'a> = dyn Fn(u64, u64) + Sync + 'a;
+
+/// Runs jobs on as many threads as there are processors; results in the order of the jobs. The first error ends it.
+fn in_parallel<T: Send, J: FnOnce(&Tell<'_>) -> Result<T> + Send>(
+    jobs: Vec<J>,
+    progress: &mut dyn FnMut(usize, u64, u64),
+) -> Result<Vec<T>> {
+    let workers = std::thread::available_parallelism().map_or(2, usize::from).min(jobs.len());
+    let count = jobs.len();
+    let queue = Mutex::new(jobs.into_iter().enumerate());
+    let (results, finished) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            let (queue, results) = (&queue, results.clone());
+            scope.spawn(move || {
+                loop {
+                    let Some((at, job)) = held(queue).next() else { return };
+                    // Nobody listening any more: another job has failed.
+                    let tell = |current, total| drop(results.send((at, Event::Progress(current, total))));
+                    if results.send((at, Event::Done(job(&tell)))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(results);
+        let mut done: Vec<Option<T>> = (0..count).map(|_| None).collect();
+        let mut failed = None;
+        for (at, event) in finished {
+            match event {
+                Event::Progress(current, total) => progress(at, current, total),
+                Event::Done(Ok(value)) => done[at] = Some(value),
+                Event::Done(Err(error)) => {
+                    // No new jobs; those at work end by themselves.
+                    held(&queue).by_ref().for_each(drop);
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(done.into_iter().flatten().collect()),
+        }
+    })
+}
+
+enum Event<T> {
+    Progress(u64, u64),
+    Done(Result<T>),
+}
+
+/// Tells how far a blob has been read, every few hundred kilobytes.
+struct Counted<'a> {
+    inner: std::fs::File,
+    total: u64,
+    read: u64,
+    tell: &'a Tell<'a>,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        const STEP: u64 = 512 * 1024;
+        let count = self.inner.read(buffer)?;
+        let before = self.read / STEP;
+        self.read += count as u64;
+        if self.read / STEP != before || (count == 0 && self.read > 0) {
+            (self.tell)(self.read, self.total);
+        }
+        Ok(count)
     }
 }
 
