@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use netlink::route::{Batch, Ipv4Conf, LinkChange, LinkRef, MacvlanMode, NewLink, NewRoute, Veth};
 
@@ -25,6 +26,10 @@ pub(crate) struct Interface {
     pub(crate) ifname: String,
     pub(crate) host_ifname: String,
 }
+
+/// The kernel's worker is not waited for longer: then it is so busy that nothing is gained by it.
+const OPERATIONAL_WITHIN: Duration = Duration::from_millis(30);
+const OPERATIONAL_POLL: Duration = Duration::from_micros(50);
 
 /// Random names that happen to be taken are tried again.
 const NAME_ATTEMPTS: usize = 5;
@@ -161,9 +166,16 @@ impl Inner {
         let mut interface = self.take_addresses(network, spec)?;
         let made = match network.driver {
             Driver::Bridge => self.make_veth(network, sandbox, spec, &mut interface),
-            _ => self.make_child(network, sandbox, spec, &mut interface),
+            _ => self.make_child(network, sandbox, spec, &mut interface).map(|()| 0),
         };
-        match made.and_then(|()| configure(network, sandbox, &interface)) {
+        let up = |bridge: u32| {
+            configure(network, sandbox, &interface)?;
+            match network.driver {
+                Driver::Bridge => self.raise(bridge, sandbox, &interface),
+                _ => Ok(()),
+            }
+        };
+        match made.and_then(up) {
             Ok(()) => Ok(interface),
             Err(error) => {
                 self.give_back(&network.id, &interface);
@@ -221,14 +233,36 @@ impl Inner {
         }
     }
 
-    /// A veth pair: one end in the bridge, the other in the sandbox.
+    /// Brings the host's end of a veth up after the container's, and waits until packets pass. The order lets the kernel
+    /// enable the bridge's port at once; the other end, and a bridge that had no port before, are enabled by a worker of the
+    /// kernel, and what is sent until then is lost: an ARP request would be repeated after a second only.
+    fn raise(&self, bridge: u32, sandbox: &mut Sandbox, interface: &Interface) -> Result<()> {
+        self.host.with(|route| {
+            let mut batch = Batch::new();
+            let up = LinkChange { up: Some(true), ..LinkChange::default() };
+            batch.set_link(LinkRef::Name(&interface.host_ifname), &up);
+            Ok(route.run(batch)?)
+        })?;
+        let deadline = Instant::now() + OPERATIONAL_WITHIN;
+        loop {
+            let inside = sandbox.route()?.link(LinkRef::Name(&interface.ifname))?;
+            let inside = inside.is_some_and(|link| link.operational);
+            let bridge = self.host.with(|route| Ok(route.link(LinkRef::Index(bridge))?))?;
+            if (inside && bridge.is_some_and(|link| link.operational)) || Instant::now() > deadline {
+                return Ok(());
+            }
+            std::thread::sleep(OPERATIONAL_POLL);
+        }
+    }
+
+    /// A veth pair: one end in the bridge, the other in the sandbox. The bridge's index.
     fn make_veth(
         &self,
         network: &NetworkRecord,
         sandbox: &mut Sandbox,
         spec: &EndpointSpec,
         interface: &mut Interface,
-    ) -> Result<()> {
+    ) -> Result<u32> {
         let options = BridgeOptions::of(network).ok_or_else(|| {
             Error::internal(format!("network {} has options that cannot be read", network.name))
         })?;
@@ -244,12 +278,7 @@ impl Inner {
                 batch.add_link(&host_ifname, None, mtu, &NewLink::Veth(veth));
                 batch.set_link(
                     LinkRef::Name(&host_ifname),
-                    &LinkChange {
-                        up: Some(true),
-                        master: Some(bridge),
-                        no_ipv6_address: true,
-                        ..LinkChange::default()
-                    },
+                    &LinkChange { master: Some(bridge), no_ipv6_address: true, ..LinkChange::default() },
                 );
                 if !options.icc {
                     let isolated = LinkChange { isolated: Some(true), ..LinkChange::default() };
@@ -261,7 +290,7 @@ impl Inner {
                 None => {
                     interface.ifname = ifname;
                     interface.host_ifname = host_ifname;
-                    return Ok(());
+                    return Ok(bridge);
                 }
                 Some((0, error)) if error.is_exists() && attempt < NAME_ATTEMPTS => {}
                 Some((0, error)) => return Err(error.into()),

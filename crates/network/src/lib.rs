@@ -119,16 +119,23 @@ impl Networks {
             }
             None => None,
         };
-        match self.inner.pool.take(network_id.as_deref(), &self.inner) {
+        let sandbox = match self.inner.pool.take(network_id.as_deref(), &self.inner) {
             Some(sandbox) => Ok(sandbox),
             None => sandbox::make(),
+        };
+        if network_id.is_none() {
+            // Nothing will be connected to it that takes time.
+            self.inner.pool.refill(&self.inner);
         }
+        sandbox
     }
 
     /// Puts a container into a network: an interface in its namespace with addresses and routes. On `host` and `none` only
     /// the record is made.
     pub fn connect(&self, network: &str, sandbox: &mut Sandbox, spec: EndpointSpec) -> Result<Endpoint> {
-        self.inner.connect(network, sandbox, spec)
+        let result = self.inner.connect(network, sandbox, spec);
+        self.inner.pool.refill(&self.inner);
+        result
     }
 
     /// Takes a container out of a network. `netns` is its live namespace, None when it has ended (its interfaces went with

@@ -21,6 +21,8 @@ pub struct Link {
     pub up: bool,
     /// Whether it has a carrier.
     pub carrier: bool,
+    /// Whether it is operational (RFC 2863): packets pass. Follows the carrier after a moment; until then what is sent is lost.
+    pub operational: bool,
     /// Hardware address where it has one of six bytes.
     pub mac: Option<[u8; 6]>,
     /// MTU in bytes.
@@ -97,6 +99,7 @@ impl Link {
             kind: kind.map(text_of).unwrap_or_default(),
             up: flags & IFF_UP != 0,
             carrier: flags & IFF_LOWER_UP != 0,
+            operational: find(attributes, IFLA_OPERSTATE) == Some(&[IF_OPER_UP]),
             mac: find(attributes, IFLA_ADDRESS).and_then(|mac| mac.try_into().ok()),
             mtu: number(IFLA_MTU).unwrap_or(0),
             master: number(IFLA_MASTER),

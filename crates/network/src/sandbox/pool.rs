@@ -3,7 +3,7 @@
 //! with the engine's last handle.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 
 use super::Sandbox;
 use crate::endpoint::Interface;
@@ -47,7 +47,10 @@ pub(crate) struct Pool {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<PoolState>,
+    /// There is something to make.
     wake: Condvar,
+    /// Something was made, or could not be.
+    made: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +60,10 @@ struct PoolState {
     bare_wanted: usize,
     /// By network: those that were used.
     ready: BTreeMap<String, VecDeque<Sandbox>>,
+    /// The network for which one is being made now.
+    making: Option<String>,
+    /// Whether a caller waits for it.
+    awaited: bool,
     started: bool,
     closed: bool,
 }
@@ -65,10 +72,11 @@ struct PoolState {
 const NETWORKS: usize = 8;
 
 impl Pool {
-    /// A warm sandbox for a network, or for none; None when there is none. Either way the thread makes the next.
+    /// A warm sandbox for a network, or for none; None when there is none. Either way the next is wanted, and made after
+    /// [`Pool::refill`]: not while the caller is still at work on its own.
     pub(crate) fn take(&self, network_id: Option<&str>, home: &Arc<Inner>) -> Option<Sandbox> {
         let mut state = lock(&self.shared.state);
-        let found = match network_id {
+        match network_id {
             Some(id) => {
                 if !state.ready.contains_key(id) && state.ready.len() >= NETWORKS {
                     // Dropped after the lock: a sandbox gives its addresses back.
@@ -77,30 +85,53 @@ impl Pool {
                     drop(evicted);
                     state = lock(&self.shared.state);
                 }
-                state.ready.entry(id.to_owned()).or_default().pop_front()
+                let found = state.ready.entry(id.to_owned()).or_default().pop_front();
+                // One caller may wait for the one in the making, which is done sooner than another that begins now.
+                if found.is_some() || state.awaited || state.making.as_deref() != Some(id) {
+                    return found;
+                }
+                state.awaited = true;
+                while state.making.as_deref() == Some(id) {
+                    state = self.shared.made.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                state.awaited = false;
+                state.ready.get_mut(id).and_then(VecDeque::pop_front)
             }
             None => {
                 state.bare_wanted = home.config.warm;
                 state.bare.pop_front()
             }
-        };
-        if !state.started && !state.closed && home.config.warm > 0 {
+        }
+    }
+
+    /// Lets the thread make what is wanted, and starts it the first time.
+    pub(crate) fn refill(&self, home: &Arc<Inner>) {
+        let mut state = lock(&self.shared.state);
+        let wanted = state.bare_wanted > 0 || !state.ready.is_empty();
+        if !state.started && !state.closed && wanted && home.config.warm > 0 {
             state.started = true;
             let (shared, home) = (Arc::clone(&self.shared), Arc::downgrade(home));
             // Without the thread everything is made when it is needed.
-            let _ = std::thread::Builder::new()
+            let thread = std::thread::Builder::new()
                 .name("netns-pool".to_owned())
                 .stack_size(256 << 10)
                 .spawn(move || refill(&shared, &home));
+            state.closed |= thread.is_err();
         }
+        if state.closed || !state.started {
+            return;
+        }
+        // Said now, so that the next caller waits for it even if the thread has yet to wake up.
+        state.making = state.making.take().or_else(|| state.short(home.config.warm));
         drop(state);
         self.shared.wake.notify_one();
-        found
     }
 
     /// Drops what is warm for a network, and makes no more.
     pub(crate) fn forget(&self, network_id: &str) {
-        let dropped = lock(&self.shared.state).ready.remove(network_id);
+        let mut state = lock(&self.shared.state);
+        let dropped = state.ready.remove(network_id);
+        drop(state);
         drop(dropped);
     }
 
@@ -114,10 +145,19 @@ impl Pool {
     pub(crate) fn close(&self) {
         let mut state = lock(&self.shared.state);
         state.closed = true;
+        state.making = None;
         let dropped = (std::mem::take(&mut state.bare), std::mem::take(&mut state.ready));
         drop(state);
         self.shared.wake.notify_all();
+        self.shared.made.notify_all();
         drop(dropped);
+    }
+}
+
+impl PoolState {
+    /// A network with less than `wanted` warm sandboxes.
+    fn short(&self, wanted: usize) -> Option<String> {
+        self.ready.iter().find(|(_, ready)| ready.len() < wanted).map(|(id, _)| id.clone())
     }
 }
 
@@ -135,26 +175,28 @@ fn refill(shared: &Shared, home: &Weak<Inner>) {
                 return;
             }
             let Some(home) = home.upgrade() else { return };
-            let short = |(id, ready): (&String, &VecDeque<Sandbox>)| {
-                (ready.len() < home.config.warm).then(|| Job::Ready(id.clone()))
-            };
-            let job = match state.ready.iter().find_map(short) {
+            let job = match state.making.take().or_else(|| state.short(home.config.warm)) {
                 None if state.bare.len() < state.bare_wanted => Some(Job::Bare),
-                job => job,
+                id => id.map(Job::Ready),
             };
             if let Some(job) = job {
                 break (job, home);
             }
             // Not while waiting: the last handle must be able to go.
             drop(home);
-            state = shared.wake.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+            state = shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         };
+        if let Job::Ready(id) = &job {
+            state.making = Some(id.clone());
+        }
         drop(state);
         let made = match &job {
             Job::Bare => super::make(),
             Job::Ready(id) => home.prepare(id),
         };
         let mut state = lock(&shared.state);
+        state.making = None;
+        shared.made.notify_all();
         match (made, job) {
             (Ok(sandbox), Job::Bare) if !state.closed => state.bare.push_back(sandbox),
             (Ok(sandbox), Job::Ready(id)) if !state.closed => {
