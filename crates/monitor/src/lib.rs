@@ -5,7 +5,11 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod log;
+mod poller;
 pub mod protocol;
+mod restart;
+mod time;
 pub mod wire;
 
 use std::os::fd::OwnedFd;
