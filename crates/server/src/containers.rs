@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use api::*;
-use axum::extract::FromRequestParts;
-use axum::extract::ws::WebSocketUpgrade;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -241,24 +239,8 @@ pub(crate) async fn attach_web_socket(engine: &Arc<Engine>, request: Request, id
         (query.stdin, query.stdout, query.stderr) = (true, true, true);
     }
     let options = attach_options(query, false);
-    let upgrade = web_socket_upgrade(request).await?;
     let attachment = engine.container_attach(id, options).await?;
-    let (stream, relay) = hijack::web_socket()?;
-    Ok(upgrade.on_upgrade(move |socket| async move {
-        tokio::join!(attachment.run(stream), relay(socket));
-    }))
-}
-
-async fn web_socket_upgrade(request: Request) -> Result<WebSocketUpgrade, Error> {
-    let mut parts = http::Request::new(()).into_parts().0;
-    parts.method = request.method;
-    parts.headers = request.headers;
-    if let Some(upgrade) = request.upgrade {
-        parts.extensions.insert(upgrade);
-    }
-    WebSocketUpgrade::from_request_parts(&mut parts, &())
-        .await
-        .map_err(|refusal| Error::invalid(refusal.to_string()))
+    hijack::web_socket(request, |stream| attachment.run(stream)).await
 }
 
 pub(crate) async fn archive_stat(engine: &Arc<Engine>, request: Request, id: &str) -> Answer {

@@ -13,7 +13,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use axum::body::Body;
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::FromRequestParts;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use engine::ClientStream;
@@ -25,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use crate::connection::Connection;
+use crate::error::Error;
 use crate::request::{Body as RequestBody, Request};
 use crate::response::Answer;
 
@@ -144,15 +146,28 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// A stream for the engine whose other end is a web socket: every message is input, all output is binary messages.
-pub(crate) fn web_socket() -> io::Result<(ClientStream, impl FnOnce(WebSocket) -> BoxedRelay + Send + 'static)>
+/// Answers with a web socket and gives `session` a stream behind it: every message is input, all output is binary messages.
+pub(crate) async fn web_socket<F>(
+    request: Request,
+    session: impl FnOnce(ClientStream) -> F + Send + 'static,
+) -> Answer
+where
+    F: Future<Output = ()> + Send + 'static,
 {
+    let mut parts = http::Request::new(()).into_parts().0;
+    parts.method = request.method;
+    parts.headers = request.headers;
+    if let Some(upgrade) = request.upgrade {
+        parts.extensions.insert(upgrade);
+    }
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
+    let upgrade = upgrade.map_err(|refusal| Error::invalid(refusal.to_string()))?;
     let (ours, theirs) = UnixStream::pair()?;
     let stream = ClientStream::Socket { fd: theirs.into_std()?.into(), leftover: Vec::new() };
-    Ok((stream, move |socket| Box::pin(relay_web_socket(socket, ours)) as BoxedRelay))
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        tokio::join!(session(stream), relay_web_socket(socket, ours));
+    }))
 }
-
-pub(crate) type BoxedRelay = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 async fn relay_web_socket(socket: WebSocket, ours: UnixStream) {
     let (mut output, mut input) = ours.into_split();
@@ -162,8 +177,8 @@ async fn relay_web_socket(socket: WebSocket, ours: UnixStream) {
             let bytes: Bytes = match message {
                 Message::Binary(bytes) => bytes,
                 Message::Text(text) => text.into(),
-                Message::Close(_) => break,
-                Message::Ping(_) | Message::Pong(_) => continue,
+                // Answered by the library: pings here, the close with the read that ends the stream.
+                Message::Ping(_) | Message::Pong(_) | Message::Close(_) => continue,
             };
             if input.write_all(&bytes).await.is_err() {
                 break;

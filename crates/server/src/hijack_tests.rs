@@ -21,7 +21,8 @@ async fn echo(stream: ClientStream) {
         while let Ok(read @ 1..) = socket.read(&mut buffer) {
             socket.write_all(&buffer[..read]).unwrap();
         }
-        socket.write_all(b"bye").unwrap();
+        // A web socket's client cannot be there any more.
+        let _ = socket.write_all(b"bye");
         let _ = socket.shutdown(Shutdown::Both);
     })
     .await
@@ -33,7 +34,11 @@ fn serve() -> UnixStream {
     let (client, server) = UnixStream::pair().unwrap();
     let service = hyper::service::service_fn(|request: http::Request<hyper::body::Incoming>| async {
         let (mut parts, body) = request.into_parts();
+        let web_socket = parts.uri.path().ends_with("/ws");
         let mut request = Request::new(ApiVersion::MAX, &mut parts, RequestBody::new(body));
+        if web_socket {
+            return Ok(super::web_socket(request, echo).await.unwrap());
+        }
         let _: serde_json::Value = request.json().await.unwrap();
         Ok::<_, std::convert::Infallible>(
             hijack(&mut request, api::stream::MULTIPLEXED_STREAM, echo).unwrap(),
@@ -100,4 +105,29 @@ async fn a_relayed_stream_carries_half_closes_both_ways() {
     assert!(answer.starts_with(b"leftover,xxx") && answer.ends_with(b"xxxbye"));
     assert_eq!(answer.len(), 9 + 100_000 + 3);
     session.await.unwrap();
+}
+
+/// A short message from the client, masked with zeros.
+fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    [&[0x80 | opcode, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat()
+}
+
+#[tokio::test]
+async fn a_web_socket_carries_the_session_in_messages() {
+    let mut client = tokio::io::BufReader::new(serve());
+    let request = "GET /attach/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    client.write_all(request.as_bytes()).await.unwrap();
+    let head = head(&mut client).await;
+    assert!(head.starts_with("http/1.1 101 "), "{head}");
+    assert!(head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n"), "{head}");
+    let mut frame = [0; 7];
+    for (opcode, payload) in [(1, b"text!"), (2, b"bytes")] {
+        client.write_all(&masked(opcode, payload)).await.unwrap();
+        client.read_exact(&mut frame).await.unwrap();
+        assert_eq!(frame, [&[0x82, 5], &payload[..]].concat()[..]);
+    }
+    client.write_all(&masked(8, &[])).await.unwrap();
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.starts_with(&[0x88]), "{rest:?}");
 }
