@@ -30,6 +30,8 @@ use crate::url;
 
 /// Configurations above this are refused.
 const CONFIG_LIMIT: usize = 16 << 20;
+/// Schema 1, signed or not.
+const SCHEMA1: &str = "application/vnd.docker.distribution.manifest.v1+";
 /// An index may name an index; more levels than this are a joke or an attack.
 const MAX_DEPTH: usize = 3;
 
@@ -206,9 +208,7 @@ impl Pull<'_> {
             let best = best.ok_or_else(|| Error::NoMatchingPlatform { platform: shown(&platform) })?;
             current = self.session.manifest(&best.to_string()).await?;
         }
-        if current.media_type == MediaType::DOCKER_SCHEMA1
-            || current.media_type.as_str().contains("manifest.v1+")
-        {
+        if current.media_type.as_str().starts_with(SCHEMA1) {
             return Err(Error::Manifest(
                 "Docker Image Format v1 and Docker Image manifest version 2, schema 1 are not supported. Suggest the author \
                  of the image to upgrade it to the OCI Format or Docker Image manifest v2, schema 2"

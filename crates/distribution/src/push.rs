@@ -221,8 +221,8 @@ fn find_mounts(store: &Store, plan: &mut Plan, reference: &Reference) -> store::
             .find(|name| name.registry == reference.registry && name.repository != reference.repository);
         let Some(name) = elsewhere else { continue };
         let Ok(manifest) = store.manifest(&image.manifest) else { continue };
-        for layer in manifest.layers {
-            known.entry(layer.digest).or_insert_with(|| name.repository.clone());
+        for layer in &manifest.layers {
+            known.entry(layer.digest.clone()).or_insert_with(|| name.repository.clone());
         }
     }
     for layer in &mut plan.layers {

@@ -21,6 +21,7 @@ mod images;
 mod networks;
 mod pipe;
 mod system;
+mod time;
 mod volumes;
 mod when;
 

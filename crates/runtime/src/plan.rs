@@ -34,6 +34,8 @@ pub struct LaunchPlan {
     /// Mounts in order.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mounts: Vec<Mount>,
+    /// /dev is the container's own: it gets nodes, links and a console. (Not so when the host's is mounted there.)
+    pub populate_dev: bool,
     /// Device nodes.
     #[serde(default, skip_serializing_if = "is_default")]
     pub devices: Vec<Device>,

@@ -129,13 +129,13 @@ impl Removal {
         if reference.digest.is_some() {
             reference.tag = None;
         }
-        done.push(self.store.untag(&reference)?);
+        done.extend(self.store.untag(&reference)?);
         let by_tag = reference.digest.is_none();
         let left = self.store.image(&record.id.to_string())?;
         // The last tag of a repository takes the repository's digests with it.
         if by_tag && !left.names.iter().any(|name| name.same_repository(&reference)) {
             for digest in left.repo_digests.iter().filter(|name| name.same_repository(&reference)) {
-                done.push(self.store.untag(digest)?);
+                done.extend(self.store.untag(digest)?);
             }
         }
         Ok(())

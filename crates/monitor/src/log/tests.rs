@@ -153,7 +153,7 @@ fn local_entries_read_back() {
         rest = &rest[length..];
         entries.push(entry);
     }
-    assert_eq!(rest, []);
+    assert!(rest.is_empty());
     let shape: Vec<_> = entries.iter().map(|e| (e.source.as_str(), e.line.len(), e.complete)).collect();
     assert_eq!(shape, [("stderr", 4, true), ("stdout", 16_384, false), ("stdout", 20_000 - 16_384, true)]);
     assert!(entries.iter().all(|entry| entry.time_nano > 1_600_000_000_000_000_000));

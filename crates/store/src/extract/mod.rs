@@ -88,7 +88,11 @@ impl<'a> Extractor<'a> {
     /// Extracts everything the reader has.
     pub fn extract<R: BufRead>(&mut self, reader: &mut Reader<R>) -> Result<()> {
         while let Some(entry) = reader.next().map_err(bad_archive)? {
-            self.entry(&entry, reader)?;
+            // What fails at a folder on the way is this entry's failure: name it, once.
+            self.entry(&entry, reader).map_err(|error| match error.to_string().starts_with("entry ") {
+                true => error,
+                false => error.within(&format!("entry {}", show(&entry.path))),
+            })?;
         }
         Ok(())
     }

@@ -1,0 +1,155 @@
+//! A connection to a container's monitor: requests with descriptors go out, replies find their askers, events come in order.
+//!
+//! ```text
+//!   request(body, fds) ──▶ socket ──▶ monitor
+//!   reply ◀── pump ◀── socket          the pump task reads everything, in order: a reply that changes the container's
+//!   event ◀────┘                       state (Started) is applied there, before the events that follow it
+//! ```
+//! What replies and events mean for the container is `container::events`'s.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdStream;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use monitor::protocol::{self, Body, Decoder, Message, Reply, Request};
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+
+use crate::container::model::lock;
+use crate::error::{Error, Result};
+
+/// One connection.
+pub(crate) struct Monitor {
+    socket: UnixStream,
+    next: AtomicU64,
+    /// Who waits for which reply; None when the connection has ended.
+    waiting: Mutex<Option<HashMap<u64, oneshot::Sender<Reply>>>>,
+    /// Frames must not mix.
+    writing: tokio::sync::Mutex<()>,
+}
+
+/// The reading half, for the one task that pumps.
+pub(crate) struct Incoming {
+    decoder: Decoder,
+    buffer: Box<[u8; 16 << 10]>,
+}
+
+impl Monitor {
+    /// Takes a connected socket.
+    pub(crate) fn new(socket: StdStream) -> Result<(Self, Incoming)> {
+        let wrap = |error| Error::host("use a monitor's socket", error);
+        socket.set_nonblocking(true).map_err(wrap)?;
+        let monitor = Self {
+            socket: UnixStream::from_std(socket).map_err(wrap)?,
+            next: AtomicU64::new(1),
+            waiting: Mutex::new(Some(HashMap::new())),
+            writing: tokio::sync::Mutex::new(()),
+        };
+        Ok((monitor, Incoming { decoder: Decoder::new(), buffer: Box::new([0; 16 << 10]) }))
+    }
+
+    /// Asks and waits for the answer; an error answer is returned as it is.
+    pub(crate) async fn ask(&self, body: Body, fds: &[BorrowedFd<'_>]) -> Result<Reply> {
+        let receiver = self.send(body, fds).await?;
+        receiver.await.map_err(|_| gone())
+    }
+
+    /// Asks, and makes an error of an error answer.
+    pub(crate) async fn request(&self, body: Body) -> Result<Reply> {
+        match self.ask(body, &[]).await? {
+            Reply::Error { kind, message } => Err(refusal(kind, message)),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Sends a request whose answer nobody needs.
+    pub(crate) async fn tell(&self, body: Body) {
+        // A monitor that is gone needs no telling.
+        let _ = self.send(body, &[]).await;
+    }
+
+    async fn send(&self, body: Body, fds: &[BorrowedFd<'_>]) -> Result<oneshot::Receiver<Reply>> {
+        let seq = self.next.fetch_add(1, Ordering::Relaxed);
+        let bytes = protocol::encode(&Request { seq, body })
+            .map_err(|error| Error::host("encode a request to a monitor", error))?;
+        let (sender, receiver) = oneshot::channel();
+        lock(&self.waiting).as_mut().ok_or_else(gone)?.insert(seq, sender);
+        let _turn = self.writing.lock().await;
+        let sent = self
+            .socket
+            .async_io(Interest::WRITABLE, || sys::fdpass::send(self.socket.as_fd(), &bytes, fds))
+            .await;
+        match sent {
+            Ok(()) => Ok(receiver),
+            Err(error) => {
+                if let Some(waiting) = lock(&self.waiting).as_mut() {
+                    waiting.remove(&seq);
+                }
+                Err(Error::host("send a request to a container's monitor", error))
+            }
+        }
+    }
+
+    /// The next message; None at the end of the stream. Everybody who still waits is told then.
+    pub(crate) async fn next(&self, incoming: &mut Incoming) -> Option<Message> {
+        loop {
+            match incoming.decoder.next::<Message>() {
+                Ok(Some((message, _))) => return Some(message),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(%error, "a monitor speaks nonsense");
+                    self.close();
+                    return None;
+                }
+            }
+            let buffer = incoming.buffer.as_mut_slice();
+            let read = self
+                .socket
+                .async_io(Interest::READABLE, || Ok(rustix::io::read(self.socket.as_fd(), &mut *buffer)?))
+                .await;
+            match read {
+                Ok(0) | Err(_) => {
+                    self.close();
+                    return None;
+                }
+                Ok(count) => incoming.decoder.push(&incoming.buffer[..count], std::iter::empty::<OwnedFd>()),
+            }
+        }
+    }
+
+    /// Gives a reply to whoever waits for it.
+    pub(crate) fn deliver(&self, seq: u64, reply: Reply) {
+        let sender = lock(&self.waiting).as_mut().and_then(|waiting| waiting.remove(&seq));
+        if let Some(sender) = sender {
+            // The asker may have been cancelled.
+            let _ = sender.send(reply);
+        }
+    }
+
+    fn close(&self) {
+        *lock(&self.waiting) = None;
+    }
+}
+
+fn gone() -> Error {
+    Error::internal("the container's monitor is gone")
+}
+
+/// A monitor's refusal as an error for users.
+pub(crate) fn refusal(kind: protocol::ErrorKind, message: String) -> Error {
+    use api::ErrorKind;
+    let kind = match kind {
+        protocol::ErrorKind::ProgramNotFound
+        | protocol::ErrorKind::NotExecutable
+        | protocol::ErrorKind::Invalid => ErrorKind::InvalidParameter,
+        protocol::ErrorKind::NoSuchExec => ErrorKind::NotFound,
+        protocol::ErrorKind::NotRunning | protocol::ErrorKind::Conflict => ErrorKind::Conflict,
+        protocol::ErrorKind::InvalidUser | protocol::ErrorKind::Launch | protocol::ErrorKind::System => {
+            ErrorKind::Internal
+        }
+    };
+    Error::new(kind, message)
+}

@@ -1,0 +1,9 @@
+//! The store from outside: real archives, real file systems, real peers (skopeo, umoci, podman) where they are installed.
+
+mod archives;
+mod crash;
+mod images;
+mod layers;
+mod peers;
+mod snapshots;
+mod world;
