@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 pub(crate) fn parse(text: &str, now: Timestamp) -> Result<Option<Timestamp>> {
     match text {
         "" | "0" => Ok(None),
-        text => crate::when::parse(text, now).map(Some).ok_or_else(|| {
-            Error::invalid(format!("failed to parse value as time or duration: {text:?}"))
-        }),
+        text => crate::when::parse(text, now)
+            .map(Some)
+            .ok_or_else(|| Error::invalid(format!("failed to parse value as time or duration: {text:?}"))),
     }
 }

@@ -64,7 +64,8 @@ fn connect_and_publish() {
                     let start = Instant::now();
                     let mut fresh = world.networks.sandbox(Some("bridge")).unwrap();
                     let made = start.elapsed();
-                    let spec = EndpointSpec { container_id: format!("{number:064x}"), ..EndpointSpec::default() };
+                    let spec =
+                        EndpointSpec { container_id: format!("{number:064x}"), ..EndpointSpec::default() };
                     world.networks.connect("bridge", &mut fresh, spec).unwrap();
                     times.push((made, start.elapsed()));
                     drop(fresh);
