@@ -18,6 +18,7 @@ mod error;
 mod events;
 mod idle;
 mod images;
+mod monitors;
 mod networks;
 mod pipe;
 mod system;
@@ -25,8 +26,9 @@ mod time;
 mod volumes;
 mod when;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use container::registry::Registry;
 use distribution::Registries;
 use network::Networks;
 use store::Store;
@@ -46,6 +48,9 @@ pub struct Engine {
     pub(crate) registries: Registries,
     pub(crate) events: Events,
     pub(crate) idle: idle::Idle,
+    pub(crate) containers: Arc<Registry>,
+    /// Itself, for tasks that outlive a request. They hold it weakly, or an engine would never end.
+    pub(crate) me: Weak<Engine>,
 }
 
 impl Engine {
