@@ -20,7 +20,7 @@ use store::{ImageRecord, Store};
 use crate::Engine;
 use crate::error::{Error, Result};
 
-pub(crate) use list::all_summaries;
+pub(crate) use list::{all_summaries, until};
 pub(crate) use prune::labels_match;
 
 /// Receives the lines of `load`. Called from any thread; must not block.

@@ -20,8 +20,11 @@ mod idle;
 mod images;
 mod monitors;
 mod networks;
+mod pattern;
 mod pipe;
 mod system;
+#[cfg(test)]
+mod testing;
 mod time;
 mod volumes;
 mod when;

@@ -1,30 +1,122 @@
-//! Networks as users see them: create, list, inspect, remove, prune, and connecting containers while they run.
+//! Networks as users see them: create, list, inspect, remove, prune, and connecting containers while they run. What a network
+//! is on the host belongs to `network`; here requests become its specifications, records become what clients read, and events
+//! are told. Texts are moby's (`daemon/network.go`, `daemon/container_operations.go`).
 
+mod connect;
+mod create;
+pub(crate) mod endpoint;
+pub(crate) mod hosts;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::collections::BTreeMap;
+
+use ::network::NetworkRecord;
 use api::*;
+use jiff::Timestamp;
 
-use crate::Engine;
-use crate::error::Result;
+use crate::blocking::blocking;
+use crate::error::{Error, Result};
+use crate::images::{labels_match, until};
+use crate::{ContainerUse, Engine, pattern};
+
+const FILTERS: [&str; 7] = ["dangling", "driver", "id", "label", "name", "scope", "type"];
+/// The only scope without a cluster.
+const SCOPE: &str = "local";
 
 impl Engine {
-    pub async fn network_list(&self, _filters: Filters) -> Result<Vec<Network>> {
-        unreachable!("in progress")
+    /// Networks by name, with the containers in them.
+    pub async fn network_list(&self, filters: Filters) -> Result<Vec<Network>> {
+        filters.validate(&FILTERS)?;
+        let dangling = match filters.contains("dangling") {
+            true => Some(filters.boolean("dangling", false)?),
+            false => None,
+        };
+        if let Some(unknown) = filters.get("type").find(|kind| !matches!(*kind, "builtin" | "custom")) {
+            return Err(Error::invalid(format!("invalid filter: 'type'='{unknown}'")));
+        }
+        let wanted = |network: &NetworkRecord| {
+            let kind = if network.is_builtin() { "builtin" } else { "custom" };
+            filters.matches("driver", network.driver.name())
+                && filters.matches("scope", SCOPE)
+                && filters.matches("type", kind)
+                && filters.matches_any("id", |part| pattern::matches(part, &network.id))
+                && filters.matches_any("name", |part| pattern::matches(part, &network.name))
+                && filters.matches_labels("label", Some(&network.labels))
+                && dangling.is_none_or(|dangling| {
+                    dangling == (network.endpoints.is_empty() && !network.is_builtin())
+                })
+        };
+        Ok(self.networks.list().iter().filter(|network| wanted(network)).map(wire::network).collect())
     }
-    pub async fn network_inspect(&self, _id: &str, _query: NetworkInspectQuery) -> Result<Network> {
-        unreachable!("in progress")
+
+    pub async fn network_inspect(&self, id: &str, query: NetworkInspectQuery) -> Result<Network> {
+        let network = self.networks.get(id)?;
+        match query.scope.as_str() {
+            "" | SCOPE => Ok(wire::network(&network)),
+            _ => Err(Error::not_found(format!("network {id} not found"))),
+        }
     }
-    pub async fn network_create(&self, _request: NetworkCreateRequest) -> Result<NetworkCreateResponse> {
-        unreachable!("in progress")
+
+    pub async fn network_create(&self, request: NetworkCreateRequest) -> Result<NetworkCreateResponse> {
+        let spec = create::spec(request)?;
+        let networks = self.networks.clone();
+        let network = blocking(move || Ok(networks.create(spec)?)).await?;
+        self.network_event("create", &network, None);
+        Ok(NetworkCreateResponse { id: network.id, warning: String::new() })
     }
-    pub async fn network_remove(&self, _id: &str) -> Result<()> {
-        unreachable!("in progress")
+
+    pub async fn network_remove(&self, id: &str) -> Result<()> {
+        let (networks, id) = (self.networks.clone(), id.to_owned());
+        let network = blocking(move || Ok(networks.remove(&id)?)).await?;
+        self.network_event("destroy", &network, None);
+        Ok(())
     }
-    pub async fn network_connect(&self, _id: &str, _request: NetworkConnectRequest) -> Result<()> {
-        unreachable!("in progress")
+
+    /// Removes networks that no container refers to, running or not.
+    pub async fn network_prune(&self, filters: Filters) -> Result<NetworkPruneResponse> {
+        filters.validate(&["label", "label!", "until"])?;
+        let until = until(&filters)?;
+        let uses = self.container_uses();
+        let candidates = self.networks.list().into_iter().filter(|network| {
+            let young = until
+                .is_some_and(|until| network.created.parse::<Timestamp>().is_ok_and(|made| made > until));
+            !network.is_builtin()
+                && !network.config_only
+                && network.endpoints.is_empty()
+                && !young
+                && labels_match(&filters, Some(&network.labels))
+                && !is_referred_to(network, &uses)
+        });
+        let mut removed = Vec::new();
+        for network in candidates {
+            match self.network_remove(&network.id).await {
+                Ok(()) => removed.push(network.name),
+                Err(error) => tracing::warn!(network = network.name, %error, "cannot prune network"),
+            }
+        }
+        let attributes = BTreeMap::from([("reclaimed".to_owned(), "0".to_owned())]);
+        self.events.emit("network", "prune", "", attributes);
+        Ok(NetworkPruneResponse { networks_deleted: Some(removed).filter(|removed| !removed.is_empty()) })
     }
-    pub async fn network_disconnect(&self, _id: &str, _request: NetworkDisconnectRequest) -> Result<()> {
-        unreachable!("in progress")
+
+    /// Tells the events about a network, and which container it concerns.
+    pub(crate) fn network_event(&self, action: &str, network: &NetworkRecord, container: Option<&str>) {
+        let mut attributes = BTreeMap::from([
+            ("name".to_owned(), network.name.clone()),
+            ("type".to_owned(), network.driver.name().to_owned()),
+        ]);
+        if let Some(id) = container {
+            attributes.insert("container".to_owned(), id.to_owned());
+        }
+        self.events.emit("network", action, &network.id, attributes);
     }
-    pub async fn network_prune(&self, _filters: Filters) -> Result<NetworkPruneResponse> {
-        unreachable!("in progress")
-    }
+}
+
+/// Whether a container asks for the network, by its name, its id or the beginning of that.
+fn is_referred_to(network: &NetworkRecord, uses: &[ContainerUse]) -> bool {
+    uses.iter()
+        .flat_map(|container| &container.networks)
+        .any(|asked| *asked == network.name || (asked.len() >= 12 && network.id.starts_with(asked.as_str())))
 }

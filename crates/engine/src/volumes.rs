@@ -47,7 +47,7 @@ impl Engine {
     pub async fn volume_create(&self, options: VolumeCreateOptions) -> Result<Volume> {
         if options.cluster_volume_spec.is_some() {
             return Err(Error::new(
-                api::ErrorKind::Unavailable,
+                ErrorKind::Unavailable,
                 "this node is not a swarm manager: cluster volumes need one",
             ));
         }

@@ -14,6 +14,7 @@ use crate::options::{BridgeOptions, GatewayMode};
 use crate::record::{Attachment, Driver, Endpoint, EndpointSpec, NetworkRecord};
 use crate::sandbox::Sandbox;
 use crate::sandbox::pool::Reservation;
+use crate::sysctls::{self, SYSCTLS};
 use crate::{Inner, lock};
 
 /// A configured interface: its addresses and its two ends.
@@ -69,7 +70,15 @@ impl Inner {
             None => self.attach(&network, sandbox, &spec)?,
         };
         let endpoint = endpoint(&network, &spec, Some(&interface));
-        if let Err(error) = self.record(&endpoint).and_then(|()| self.choose_gateway(&endpoint, sandbox)) {
+        let settings = spec.options.get(SYSCTLS).map_or("", String::as_str);
+        let finish = |sandbox: &mut Sandbox| {
+            if !settings.is_empty() {
+                sysctls::apply(settings, sandbox, &interface.ifname)?;
+            }
+            self.record(&endpoint)?;
+            self.choose_gateway(&endpoint, sandbox)
+        };
+        if let Err(error) = finish(sandbox) {
             self.forget(&endpoint);
             self.delete_inside(sandbox, &interface.ifname);
             return Err(error);

@@ -27,6 +27,7 @@ mod record;
 mod recover;
 mod sandbox;
 mod state;
+mod sysctls;
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -39,6 +40,7 @@ pub use mac::{InvalidMac, Mac};
 pub use publish::{Binding, InvalidProto, PortSpec, Proto, Published, RelaySpec};
 pub use record::{Attachment, Driver, Endpoint, EndpointSpec, NetworkRecord, NetworkSpec, Pool, PoolSpec};
 pub use sandbox::Sandbox;
+pub use sysctls::{SYSCTLS, unknown_sysctls};
 
 use firewall::Firewall;
 use host::Host;

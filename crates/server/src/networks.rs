@@ -11,7 +11,12 @@ use crate::response::{self, Answer};
 
 pub(crate) async fn list(engine: &Arc<Engine>, request: Request) -> Answer {
     let query: NetworkListQuery = request.query()?;
-    response::json(&engine.network_list(query.filters).await?)
+    let mut networks = engine.network_list(query.filters).await?;
+    if request.at_least(28) {
+        // Who is in a network is for inspect since then.
+        networks.iter_mut().for_each(|network| network.containers = Some(Default::default()));
+    }
+    response::json(&networks)
 }
 
 pub(crate) async fn inspect(engine: &Arc<Engine>, request: Request, id: &str) -> Answer {

@@ -11,6 +11,7 @@ mod export;
 mod inspect;
 mod kill;
 mod list;
+pub(crate) mod live;
 mod logs;
 pub(crate) mod model;
 pub(crate) mod modes;

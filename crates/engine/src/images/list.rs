@@ -103,7 +103,7 @@ impl<'a> Wanted<'a> {
 }
 
 /// The `until` filter: one point in time.
-pub(super) fn until(filters: &Filters) -> Result<Option<Timestamp>> {
+pub(crate) fn until(filters: &Filters) -> Result<Option<Timestamp>> {
     let values: Vec<&str> = filters.get("until").collect();
     match values.as_slice() {
         [] => Ok(None),
