@@ -178,7 +178,7 @@ impl Inner {
             return Err(already_exists(&spec.name));
         }
         if !spec.config_from.is_empty() {
-            return self.from_configuration(spec);
+            return self.network_of_configuration(spec);
         }
         let driver = match spec.driver.as_str() {
             "overlay" => {
@@ -233,7 +233,7 @@ impl Inner {
     }
 
     /// A network whose configuration is another's.
-    fn from_configuration(&self, spec: &NetworkSpec) -> Result<NetworkRecord> {
+    fn network_of_configuration(&self, spec: &NetworkSpec) -> Result<NetworkRecord> {
         let specific =
             !spec.pools.is_empty() || !spec.options.is_empty() || spec.internal || spec.ipv6 == Some(true);
         if specific {

@@ -23,7 +23,7 @@ impl Store {
     /// Bytes of a blob that is here.
     pub fn blob_size(&self, digest: &Digest) -> Option<u64> {
         let meta = std::fs::metadata(self.inner.blob_path(digest)).ok()?;
-        meta.is_file().then(|| meta.len())
+        meta.is_file().then_some(meta.len())
     }
 
     pub fn open_blob(&self, digest: &Digest) -> Result<File> {

@@ -74,7 +74,7 @@ pub(crate) struct LayerWriter {
 }
 
 enum Encoder {
-    None(NewBlob),
+    None(Box<NewBlob>),
     Gzip(Box<GzEncoder<NewBlob>>),
     Zstd(Box<zstd::stream::write::Encoder<'static, NewBlob>>),
 }
@@ -82,7 +82,7 @@ enum Encoder {
 impl LayerWriter {
     pub fn new(blob: NewBlob, compression: Compression) -> Result<LayerWriter> {
         let packed = match compression {
-            Compression::None => Encoder::None(blob),
+            Compression::None => Encoder::None(Box::new(blob)),
             // Level 1 is three times as fast as the default and costs a third more bytes.
             Compression::Gzip => Encoder::Gzip(Box::new(GzEncoder::new(blob, flate2::Compression::fast()))),
             Compression::Zstd => {
@@ -95,7 +95,7 @@ impl LayerWriter {
 
     pub fn finish(self) -> io::Result<(NewBlob, Digest)> {
         let blob = match self.packed {
-            Encoder::None(blob) => blob,
+            Encoder::None(blob) => *blob,
             Encoder::Gzip(encoder) => encoder.finish()?,
             Encoder::Zstd(encoder) => encoder.finish()?,
         };

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, StatxFlags, mkdirat, openat,
-    openat2, renameat_with, statat, statx, unlinkat,
+    AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, StatxFlags, openat, openat2,
+    renameat_with, statat, statx, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -229,14 +229,6 @@ fn spare(buffer: &mut Vec<u8>) -> &mut [MaybeUninit<u8>] {
     buffer.spare_capacity_mut()
 }
 
-/// Creates a directory; existing is fine.
-pub(crate) fn ensure_dir(dir: BorrowedFd<'_>, name: &str, mode: u32) -> rustix::io::Result<()> {
-    match mkdirat(dir, name, Mode::from_raw_mode(mode)) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(errno) => Err(errno),
-    }
-}
-
 /// Bytes of all files below `dir`, each inode once, directories not counted (what Docker calls a layer's size).
 pub(crate) fn tree_size(dir: BorrowedFd<'_>) -> rustix::io::Result<u64> {
     let mut seen = std::collections::HashSet::new();
@@ -274,6 +266,8 @@ pub(crate) fn tree_size(dir: BorrowedFd<'_>) -> rustix::io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::mkdirat;
+
     use super::*;
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub mod archive;
 mod blob;
+mod browse;
 mod commit;
 mod copy;
 mod decompress;

@@ -11,7 +11,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, openat, readlinkat};
 use rustix::io::Errno;
 
 use crate::error::{Context, Error, Result};
-use crate::extract::{clean_user_path, is_opaque, join, show, split};
+use crate::extract::{is_opaque, join, show, split};
 use crate::fsutil::{is_whiteout, list, open_dir, open_plain};
 
 /// A stack of layer folders.
@@ -54,10 +54,6 @@ impl Merged {
         self.layers[at].as_fd()
     }
 
-    pub fn depth(&self) -> usize {
-        self.layers.len()
-    }
-
     /// Looks up a clean path; symbolic links in it are not followed.
     pub fn find(&self, path: &[u8]) -> Result<Option<Found>> {
         for layer in 0..self.layers.len() {
@@ -92,6 +88,17 @@ impl Merged {
             end += 1;
         }
         Ok(Lookup::Absent)
+    }
+
+    /// Whether a folder that this layer has, or one that it lies in, hides what lower layers have there.
+    fn hides_below(&self, layer: usize, path: &[u8]) -> rustix::io::Result<bool> {
+        for end in ends(path) {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+            if is_opaque(open_plain(self.layer(layer), &path[..end], flags)?.as_fd()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Looks up a path as a process inside would: links are followed, also the last one if `follow`. Gives the path that
@@ -166,12 +173,18 @@ impl Merged {
                 let stat = fstat(&file).context(context)?;
                 names.insert(name, (!is_whiteout(&stat)).then_some(Found { layer, stat }));
             }
-            if is_opaque(folder.as_fd()) && !path.is_empty() {
+            if self.hides_below(layer, path).context(context)? {
                 break;
             }
         }
         Ok(names.into_iter().filter_map(|(name, found)| Some((name, found?))).collect())
     }
+}
+
+/// The ends of a clean path's folders and of the path itself.
+fn ends(path: &[u8]) -> impl Iterator<Item = usize> {
+    let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    slashes.chain((!path.is_empty()).then_some(path.len()))
 }
 
 /// Components in reverse, ready to be popped; `..` is kept, because what it means depends on links.
@@ -180,11 +193,6 @@ fn parts(path: &[u8]) -> Vec<Vec<u8>> {
     let mut parts: Vec<Vec<u8>> = parts.map(<[u8]>::to_vec).collect();
     parts.reverse();
     parts
-}
-
-/// The clean form of a path that a user typed, as bytes.
-pub(crate) fn user_path(path: &str) -> Vec<u8> {
-    clean_user_path(path.as_bytes())
 }
 
 /// A clean path below a folder on the host.

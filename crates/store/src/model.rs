@@ -139,3 +139,33 @@ pub enum LoadProgress {
     /// An image is complete under this name.
     Loaded { name: Option<Reference>, id: Digest },
 }
+
+/// A file in an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileInfo {
+    /// Absolute path in the image.
+    pub path: PathBuf,
+    pub kind: FileKind,
+    /// Permission bits, with set-id and sticky.
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    /// Bytes; 0 for folders.
+    pub size: u64,
+    pub modified: Timestamp,
+    /// What a symbolic link says, as it says it.
+    pub link_target: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    File,
+    Directory,
+    Symlink,
+    /// Major and minor number.
+    CharDevice(u32, u32),
+    /// Major and minor number.
+    BlockDevice(u32, u32),
+    Fifo,
+    Socket,
+}

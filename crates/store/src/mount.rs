@@ -115,10 +115,7 @@ impl Overlay<'_> {
         }
         for (at, layer) in self.lower.iter().enumerate() {
             match set("lowerdir+", layer) {
-                Err(Errno::INVAL) if at == 0 => {
-                    drop(set);
-                    return self.configure_in_one(flags);
-                }
+                Err(Errno::INVAL) if at == 0 => return self.configure_in_one(flags),
                 other => other?,
             }
         }

@@ -54,8 +54,11 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// Names (in lower case) and values, in order.
+pub(crate) type Headers = Vec<(String, String)>;
+
 /// Reads a request or response head: the first line and the headers.
-pub(crate) fn read_head(reader: &mut impl BufRead) -> io::Result<Option<(String, Vec<(String, String)>)>> {
+pub(crate) fn read_head(reader: &mut impl BufRead) -> io::Result<Option<(String, Headers)>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);
@@ -133,7 +136,7 @@ pub(crate) fn request(
     target: &str,
     headers: &[(&str, &str)],
     body: &[u8],
-) -> io::Result<(u16, Vec<(String, String)>, Vec<u8>)> {
+) -> io::Result<(u16, Headers, Vec<u8>)> {
     let mut stream = TcpStream::connect(address)?;
     let mut head = format!(
         "{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n",

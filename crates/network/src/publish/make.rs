@@ -25,6 +25,9 @@ enum Refusal {
     Kernel(Errno),
 }
 
+/// A host port and the sockets that hold it, one an address (none where rules alone serve the protocol).
+type Held = (u16, Vec<Option<OwnedFd>>);
+
 impl Inner {
     /// See [`crate::Networks::publish`].
     pub(crate) fn publish(&self, ports: &[PortSpec], endpoint: &Endpoint) -> Result<Published> {
@@ -138,7 +141,7 @@ impl Inner {
         addresses: &[IpAddr],
         mine: &[Binding],
         endpoint: &Endpoint,
-    ) -> Result<(u16, Vec<Option<OwnedFd>>)> {
+    ) -> Result<Held> {
         let (first, last) = port.host_ports;
         let candidates: Vec<u16> = match (first, last) {
             (0, 0) => vec![0; RANDOM_ATTEMPTS],
@@ -164,7 +167,7 @@ impl Inner {
         addresses: &[IpAddr],
         candidate: u16,
         mine: &[Binding],
-    ) -> std::result::Result<(u16, Vec<Option<OwnedFd>>), (IpAddr, Refusal)> {
+    ) -> std::result::Result<Held, (IpAddr, Refusal)> {
         let mut host_port = candidate;
         let mut sockets = Vec::new();
         for address in addresses {

@@ -140,11 +140,6 @@ impl<R: BufRead> Reader<R> {
         self.data -= count as u64;
     }
 
-    /// Stored bytes of the current entry that are left.
-    pub fn remaining(&self) -> u64 {
-        self.data
-    }
-
     /// Up to `limit` bytes of the current entry in memory; `None` when it has more.
     pub fn read_all(&mut self, limit: usize) -> Result<Option<Vec<u8>>, TarError> {
         if self.data > limit as u64 {

@@ -82,11 +82,10 @@ fn repeated_map(records: &Records) -> Option<Map> {
     for (key, value) in records {
         let value = || std::str::from_utf8(value).ok()?.parse::<u64>().ok();
         match key.as_slice() {
-            b"GNU.sparse.offset" => {
-                if offset.replace(value()?).is_some() {
-                    return None;
-                }
-            }
+            b"GNU.sparse.offset" => match offset.replace(value()?) {
+                None => {}
+                Some(_) => return None,
+            },
             b"GNU.sparse.numbytes" => map.push((offset.take()?, value()?)),
             _ => {}
         }

@@ -114,11 +114,6 @@ impl<W: Write> Writer<W> {
         self.out.write_all(bytes)
     }
 
-    /// Bytes of data the current entry still lacks.
-    pub fn owed(&self) -> u64 {
-        self.owed
-    }
-
     /// A whole file in memory.
     pub fn file(&mut self, header: &Header<'_>, bytes: &[u8]) -> io::Result<()> {
         self.entry(&Header { size: bytes.len() as u64, ..header.clone() })?;

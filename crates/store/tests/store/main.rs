@@ -1,6 +1,7 @@
 //! The store from outside: real archives, real file systems, real peers (skopeo, umoci, podman) where they are installed.
 
 mod archives;
+mod browse;
 mod crash;
 mod images;
 mod layers;
