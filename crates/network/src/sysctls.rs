@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn settings_name_the_interface_by_a_placeholder() {
         let good = "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.conf.ifname.accept_ra=2";
-        let parsed: Vec<_> = parse(good).map(Result::unwrap).collect();
+        let parsed: Vec<_> = parse(good).map(|setting| setting.unwrap()).collect();
         assert_eq!(parsed, [("ipv4", "conf", "log_martians", "1"), ("ipv6", "conf", "accept_ra", "2")]);
         for bad in [
             "net.ipv4.conf.eth0.log_martians=1",
