@@ -66,6 +66,16 @@ pub fn set_memory_policy(mode: i32, nodes: &[u64]) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, nodes.as_ptr(), bits) })
 }
 
+/// A copy of a descriptor that this process was started with, by its number (`LISTEN_FDS`); close-on-exec.
+pub fn inherited_fd(number: i32) -> io::Result<std::os::fd::OwnedFd> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: the kernel checks the number and makes a new descriptor; nothing is taken from whoever owns the old one.
+    let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+    check(copy.into())?;
+    // SAFETY: the kernel just gave us this descriptor, nobody else owns it.
+    Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(copy) })
+}
+
 /// When a process started, in clock ticks since boot (field 22 of `/proc/<pid>/stat`): with the pid it names a process for
 /// good, since pids are used again.
 pub fn start_ticks(pid: i32) -> io::Result<u64> {

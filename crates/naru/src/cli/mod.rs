@@ -1,0 +1,155 @@
+//! What a user types. A verb is one file with `pub struct Args` and `pub async fn run`, and one line in [`VERBS`].
+//!
+//! ```text
+//! argv ─▶ globals (-H, --context, …) ─▶ verb by its words ─▶ flags as Docker reads them ─▶ clap (this verb's alone) ─▶ run
+//! ```
+//! Verbs use the Engine API only, through [`Context::client`]; they print through [`output`]. An error they return is printed
+//! here, once, in Docker's words; a [`Failure`] brings its own exit code.
+
+mod context;
+mod failure;
+mod flags;
+mod globals;
+mod help;
+mod output;
+
+mod dial_stdio;
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::pin::Pin;
+
+use clap::{ArgMatches, Command};
+
+pub use context::Context;
+pub use failure::Failure;
+pub use globals::{home, run_dir, variable};
+
+/// The exit code of a verb that did what it could.
+pub type Outcome = anyhow::Result<i32>;
+
+/// One verb.
+pub struct Verb {
+    /// Its names: with its group first (`container ls`), then aliases (`container ps`, `ps`).
+    paths: &'static [&'static str],
+    /// What follows the name: `[OPTIONS] IMAGE [COMMAND] [ARG...]`.
+    usage: &'static str,
+    /// One line.
+    about: &'static str,
+    /// Adds the flags to a command.
+    command: fn(Command) -> Command,
+    run: for<'a> fn(&'a Context, &'a ArgMatches) -> Pin<Box<dyn Future<Output = Outcome> + 'a>>,
+}
+
+/// `verb!(module, ["container ls", "ps"], "[OPTIONS]", "List containers")`.
+macro_rules! verb {
+    ($module:ident, [$($path:literal),+], $usage:literal, $about:literal) => {
+        Verb {
+            paths: &[$($path),+],
+            usage: $usage,
+            about: $about,
+            command: <$module::Args as clap::Args>::augment_args,
+            run: |context, matches| {
+                Box::pin(async move {
+                    let args = <$module::Args as clap::FromArgMatches>::from_arg_matches(matches)?;
+                    $module::run(context, args).await
+                })
+            },
+        }
+    };
+}
+
+#[rustfmt::skip]
+static VERBS: &[Verb] = &[
+    verb!(dial_stdio, ["system dial-stdio"], "", "Proxy the stdio stream to the engine's connection"),
+];
+
+/// The groups that have verbs, for help.
+static GROUPS: &[(&str, &str)] = &[
+    ("builder", "Manage builds"),
+    ("container", "Manage containers"),
+    ("context", "Manage contexts"),
+    ("image", "Manage images"),
+    ("network", "Manage networks"),
+    ("system", "Manage Naru"),
+    ("volume", "Manage volumes"),
+];
+
+/// Runs a command line (without the program's name) and returns the exit code.
+pub fn run(arguments: Vec<OsString>) -> i32 {
+    match dispatch(arguments) {
+        Ok(code) => code,
+        Err(error) => failure::report(&error),
+    }
+}
+
+fn dispatch(arguments: Vec<OsString>) -> Outcome {
+    let words = arguments.into_iter().map(OsString::into_string).collect::<Result<Vec<_>, _>>();
+    let words = words.map_err(|word| Failure::flags(format!("argument {word:?} is not UTF-8")))?;
+    let (globals, words) = match globals::parse(words)? {
+        globals::Parsed::Command(globals, words) => (*globals, words),
+        globals::Parsed::Version => return output::line(&help::version()).map(|()| 0),
+        globals::Parsed::Help => return output::print(&help::top()).map(|()| 0),
+    };
+    let Some((verb, path, rest)) = find(&words) else {
+        return unknown(&words);
+    };
+    let matches = match flags::parse(verb, path, rest)? {
+        flags::Parsed::Matches(matches) => matches,
+        flags::Parsed::Help(command) => return output::print(&help::verb(verb, path, command)).map(|()| 0),
+    };
+    let context = Context::new(globals);
+    // One thread: a command waits for one engine, and threads cost more than they bring.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on((verb.run)(&context, &matches))
+}
+
+/// The verb with the longest name that the words begin with.
+fn find(words: &[String]) -> Option<(&'static Verb, &'static str, &[String])> {
+    let fits = |path: &&'static str| {
+        let parts = path.split(' ').count();
+        parts <= words.len() && path.split(' ').zip(words).all(|(part, word)| part == word)
+    };
+    VERBS
+        .iter()
+        .flat_map(|verb| verb.paths.iter().copied().filter(fits).map(move |path| (verb, path)))
+        .max_by_key(|(_, path)| path.split(' ').count())
+        .map(|(verb, path)| (verb, path, &words[path.split(' ').count()..]))
+}
+
+fn unknown(words: &[String]) -> Outcome {
+    let group = GROUPS.iter().find(|(name, _)| words.first().is_some_and(|word| word == name));
+    match (group, words) {
+        (None, []) => output::print(&help::top()).map(|()| 0),
+        (Some((name, about)), rest) => match rest.get(1).map(String::as_str) {
+            None | Some("--help" | "-h" | "help") => output::print(&help::group(name, about)).map(|()| 0),
+            Some(word) => Err(Failure::new(
+                1,
+                format!("naru: unknown command: naru {name} {word}\n\nUsage:  naru {name}\n\nRun 'naru {name} --help' for more information"),
+            )
+            .into()),
+        },
+        (None, [word, ..]) => {
+            Err(Failure::new(1, format!("naru: unknown command: naru {word}\n\nRun 'naru --help' for more information")).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verb_is_well_formed() {
+        let mut seen = std::collections::BTreeSet::new();
+        for verb in VERBS {
+            (verb.command)(Command::new("naru")).debug_assert();
+            for path in verb.paths {
+                assert!(seen.insert(path), "two verbs are called {path}");
+                if let Some((group, _)) = path.split_once(' ') {
+                    assert!(GROUPS.iter().any(|(name, _)| *name == group), "{group} is no group");
+                }
+            }
+        }
+    }
+}

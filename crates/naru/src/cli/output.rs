@@ -1,0 +1,19 @@
+//! Standard output and error. Printing can fail (a closed pipe, a full disk), so it is a result and not a panic.
+
+use std::io::{self, Write};
+
+/// Writes to standard output, at once.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Into::into)
+}
+
+/// The same, with a line break.
+pub fn line(text: &str) -> anyhow::Result<()> {
+    print(&format!("{text}\n"))
+}
+
+/// A line on standard error; what cannot be said there is not said.
+pub fn warn(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
