@@ -73,6 +73,34 @@ pub fn go_string(seconds: i64, zone: &TimeZone) -> String {
     print(seconds, 0, zone, "%Y-%m-%d %H:%M:%S %z %Z")
 }
 
+/// Go's `Time.String` of an RFC 3339 text in that text's own zone, with the fraction as it is; other text comes back.
+pub fn go_string_of(text: &str, local: &TimeZone) -> String {
+    let Ok(time) = text.parse::<Timestamp>() else { return text.to_owned() };
+    let zone = match text.ends_with(['Z', 'z']) {
+        true => TimeZone::UTC,
+        false => offset_of(text, time, local),
+    };
+    let fraction = time.subsec_nanosecond().unsigned_abs();
+    let fraction = match fraction {
+        0 => String::new(),
+        fraction => format!(".{fraction:09}").trim_end_matches('0').to_owned(),
+    };
+    let name = match zone.to_fixed_offset() {
+        Ok(_) if zone != TimeZone::UTC => "%z",
+        _ => "%Z",
+    };
+    print(time.as_second(), 0, &zone, &format!("%Y-%m-%d %H:%M:%S{fraction} %z {name}"))
+}
+
+/// The zone of an RFC 3339 text: the local one if it has the same offset at that time, as Go decides.
+fn offset_of(text: &str, time: Timestamp, local: &TimeZone) -> TimeZone {
+    let Ok(pieces) = jiff::fmt::temporal::Pieces::parse(text) else { return local.clone() };
+    match pieces.to_numeric_offset() {
+        Some(offset) if local.to_offset(time) != offset => TimeZone::fixed(offset),
+        _ => local.clone(),
+    }
+}
+
 /// `2006-01-02T15:04:05Z07:00`.
 pub fn rfc3339(seconds: i64, zone: &TimeZone) -> String {
     let text = print(seconds, 0, zone, "%Y-%m-%dT%H:%M:%S%:z");
@@ -142,6 +170,15 @@ mod tests {
         assert_eq!(rfc3339(1_795_456_800, &seoul), "2026-11-24T03:00:00+09:00");
         assert_eq!(rfc3339(1_795_456_800, &TimeZone::UTC), "2026-11-23T18:00:00Z");
         assert_eq!(rfc3339_nanos(1_795_456_800, 5, &TimeZone::UTC), "2026-11-23T18:00:00.000000005Z");
+        for (text, expected) in [
+            ("2026-11-26T01:56:43.733457370Z", "2026-11-26 01:56:43.73345737 +0000 UTC"),
+            ("2026-11-26T01:56:43Z", "2026-11-26 01:56:43 +0000 UTC"),
+            ("2026-11-26T01:56:43.5+09:00", "2026-11-26 01:56:43.5 +0900 +0900"),
+            ("0001-01-01T00:00:00Z", "0001-01-01 00:00:00 +0000 UTC"),
+            ("never", "never"),
+        ] {
+            assert_eq!(go_string_of(text, &TimeZone::UTC), expected);
+        }
         let day = Timestamp::from_second(1_793_500_000).expect("a time");
         assert_eq!(ansic(day, &TimeZone::UTC), "Sun Nov  1 02:26:40 2026");
     }

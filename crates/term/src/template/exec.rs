@@ -283,7 +283,7 @@ impl Run<'_> {
                         ),
                     };
                 }
-                _ => match object.fields.get(name).cloned().or_else(|| (object.absent)(name)) {
+                _ => match object.field(name) {
                     Some(value) => value,
                     None => return self.error(operand.at, operand, missing_field(object, name)),
                 },

@@ -15,6 +15,7 @@ mod printf;
 mod tests;
 mod value;
 
+pub use parse::quote;
 pub use value::{Kind, Labels, Map, Nil, Schema, Struct, Value, Zero};
 
 /// A template that does not parse, or does not fit its data.

@@ -473,8 +473,8 @@ fn number(text: &str) -> Option<OperandKind> {
     Some(OperandKind::Float(if negative { -value } else { value }))
 }
 
-/// Go's `strconv.Quote`, which error messages use.
-pub(super) fn quote(text: &str) -> String {
+/// Go's `strconv.Quote`.
+pub fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

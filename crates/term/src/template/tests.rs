@@ -24,6 +24,7 @@ fn schema() -> Schema {
             _ => Kind::Plain,
         },
         absent: |name| (name == "Health").then_some(Value::Nil(Nil::Pointer)),
+        alias: |name| (name == "ID").then_some("Id"),
     }
 }
 
@@ -51,7 +52,7 @@ fn fails(cases: &[(&str, &str)]) {
 fn fields_and_how_values_print() {
     check(&[
         ("plain", "plain"),
-        ("{{.Id}}", "abc"),
+        ("{{.Id}} {{.ID}}", "abc abc"),
         ("{{.State.Pid}} {{.State.Running}}", "42 true"),
         ("{{.State}}", "{running true 42 0}"),
         ("{{.Args}}", "[-c sleep 5]"),
@@ -201,6 +202,10 @@ fn rows_have_labels_and_headers_keep_their_text() {
     assert_eq!(template.execute(&row(Labels::Of(BTreeMap::new()))).unwrap(), "abc ");
     let template = Template::parse("", "{{upper .ID}} {{.Label \"com.x.my-key\"}}").unwrap();
     assert_eq!(template.execute_header(&row(Labels::Header)).unwrap(), "abc my key");
+    let mut arrow =
+        Struct { type_name: "*formatter.ContainerContext", label: Some(Labels::Header), ..Struct::default() };
+    arrow.fields.insert("Ports".to_owned(), Value::string("80->80"));
+    assert_eq!(Value::Struct(Rc::new(arrow)).to_json(), r#"{"Ports":"80-\u003e80"}"#);
     let template = Template::parse("", "{{.Nope}}").unwrap();
     assert_eq!(
         template.execute(&row(Labels::Header)).unwrap_err().0,

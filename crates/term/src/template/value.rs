@@ -72,6 +72,8 @@ pub struct Struct {
     pub fields: IndexMap<String, Value>,
     /// Fields that are known but left out of the JSON, with their zero values.
     pub absent: fn(&str) -> Option<Value>,
+    /// The JSON name of a field that Go calls differently.
+    pub alias: fn(&str) -> Option<&'static str>,
     /// The method `Label "key"`.
     pub label: Option<Labels>,
 }
@@ -94,6 +96,8 @@ pub struct Schema {
     pub kind: fn(parent: &str, name: &str) -> Kind,
     /// Zero values of fields that JSON may leave out.
     pub absent: fn(&str) -> Option<Value>,
+    /// The JSON name of a field that Go calls differently (`ID` for `Id`): templates may use either.
+    pub alias: fn(&str) -> Option<&'static str>,
 }
 
 /// What a field is, as far as it matters for printing.
@@ -109,9 +113,11 @@ pub enum Kind {
 
 impl Schema {
     /// Objects are maps, nulls are nil interfaces: what Go decodes without types.
-    pub const UNTYPED: Self = Self { untyped: true, kind: |_, _| Kind::Map(Zero::Pointer), absent: |_| None };
+    pub const UNTYPED: Self =
+        Self { untyped: true, kind: |_, _| Kind::Map(Zero::Pointer), absent: |_| None, alias: |_| None };
     /// Objects are structs.
-    pub const STRUCTS: Self = Self { untyped: false, kind: |_, _| Kind::Plain, absent: |_| None };
+    pub const STRUCTS: Self =
+        Self { untyped: false, kind: |_, _| Kind::Plain, absent: |_| None, alias: |_| None };
 
     /// Reads a JSON document as a value.
     pub fn read(&self, json: &[u8]) -> Result<Value, serde_json::Error> {
@@ -167,14 +173,14 @@ impl Value {
     /// Compact JSON as Go's encoder writes it without HTML escaping.
     pub fn to_json(&self) -> String {
         let mut out = String::new();
-        write_json(self, None, 0, &mut out);
+        write_json(self, Text::AS_IS, None, 0, &mut out);
         out
     }
 
     /// JSON indented as Go's `json.Indent`.
     pub fn to_json_indented(&self, indent: &str) -> String {
         let mut out = String::new();
-        write_json(self, Some(indent), 0, &mut out);
+        write_json(self, Text::AS_IS, Some(indent), 0, &mut out);
         out
     }
 
@@ -194,9 +200,17 @@ impl Value {
     }
 }
 
+impl Struct {
+    /// The field of this name, in JSON or in Go.
+    pub(super) fn field(&self, name: &str) -> Option<Value> {
+        let known = |name: &str| self.fields.get(name).cloned().or_else(|| (self.absent)(name));
+        known(name).or_else(|| known((self.alias)(name)?))
+    }
+}
+
 impl Default for Struct {
     fn default() -> Self {
-        Self { type_name: "", fields: IndexMap::new(), absent: |_| None, label: None }
+        Self { type_name: "", fields: IndexMap::new(), absent: |_| None, alias: |_| None, label: None }
     }
 }
 
@@ -291,7 +305,19 @@ pub(super) fn go_float(value: f64) -> String {
     format!("{value}")
 }
 
-fn write_json(value: &Value, indent: Option<&str>, depth: usize, out: &mut String) {
+/// How text is written in JSON.
+#[derive(Clone, Copy)]
+struct Text {
+    /// `<`, `>` and `&` as `\u003c` and so on: Go's default, which docker's rows have and its other JSON has not.
+    html: bool,
+}
+
+impl Text {
+    const AS_IS: Self = Self { html: false };
+    const HTML: Self = Self { html: true };
+}
+
+fn write_json(value: &Value, text: Text, indent: Option<&str>, depth: usize, out: &mut String) {
     let line = |out: &mut String, depth: usize| {
         if let Some(indent) = indent {
             out.push('\n');
@@ -305,7 +331,7 @@ fn write_json(value: &Value, indent: Option<&str>, depth: usize, out: &mut Strin
             let _ = write!(out, "{value}");
         }
         Value::Float(value) => out.push_str(&go_float(*value)),
-        Value::String(text) => write_json_string(text, out),
+        Value::String(string) => write_json_string(string, text, out),
         Value::List(items) if items.is_empty() => out.push_str("[]"),
         Value::List(items) => {
             out.push('[');
@@ -314,16 +340,17 @@ fn write_json(value: &Value, indent: Option<&str>, depth: usize, out: &mut Strin
                     out.push(',');
                 }
                 line(out, depth + 1);
-                write_json(item, indent, depth + 1, out);
+                write_json(item, text, indent, depth + 1, out);
             }
             line(out, depth);
             out.push(']');
         }
         Value::Map(map) => {
-            write_json_object(map.entries.iter(), map.entries.is_empty(), indent, depth, &line, out);
+            write_json_object(map.entries.iter(), map.entries.is_empty(), text, indent, depth, &line, out);
         }
         Value::Struct(value) => {
-            write_json_object(value.fields.iter(), value.fields.is_empty(), indent, depth, &line, out);
+            let text = if value.label.is_some() { Text::HTML } else { text };
+            write_json_object(value.fields.iter(), value.fields.is_empty(), text, indent, depth, &line, out);
         }
     }
 }
@@ -331,6 +358,7 @@ fn write_json(value: &Value, indent: Option<&str>, depth: usize, out: &mut Strin
 fn write_json_object<'a>(
     entries: impl Iterator<Item = (&'a String, &'a Value)>,
     is_empty: bool,
+    text: Text,
     indent: Option<&str>,
     depth: usize,
     line: &impl Fn(&mut String, usize),
@@ -345,18 +373,18 @@ fn write_json_object<'a>(
             out.push(',');
         }
         line(out, depth + 1);
-        write_json_string(key, out);
+        write_json_string(key, text, out);
         out.push_str(if indent.is_some() { ": " } else { ":" });
-        write_json(value, indent, depth + 1, out);
+        write_json(value, text, indent, depth + 1, out);
     }
     line(out, depth);
     out.push('}');
 }
 
-/// A JSON string as Go writes it: control characters and U+2028/2029 escaped, `<`, `>`, `&` not.
-fn write_json_string(text: &str, out: &mut String) {
+/// A JSON string as Go writes it: control characters and U+2028/2029 escaped.
+fn write_json_string(string: &str, text: Text, out: &mut String) {
     out.push('"');
-    for c in text.chars() {
+    for c in string.chars() {
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
@@ -365,6 +393,9 @@ fn write_json_string(text: &str, out: &mut String) {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
+            '<' | '>' | '&' if text.html => {
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
             c if (c as u32) < 0x20 || c == '\u{2028}' || c == '\u{2029}' => {
                 let _ = write!(out, "\\u{:04x}", c as u32);
             }
@@ -443,6 +474,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
             let value = entries.next_value_seed(Seed { schema: self.schema, kind, name: &key })?;
             fields.insert(key, value);
         }
-        Ok(Value::Struct(Rc::new(Struct { fields, absent: self.schema.absent, ..Struct::default() })))
+        let (absent, alias) = (self.schema.absent, self.schema.alias);
+        Ok(Value::Struct(Rc::new(Struct { fields, absent, alias, ..Struct::default() })))
     }
 }
