@@ -2,9 +2,17 @@
 //! call numbers. Pure: installs nothing, asks the kernel nothing.
 #![forbid(unsafe_code)]
 
+mod arch;
+mod assemble;
+mod cache;
+mod compile;
+mod decide;
+mod numbers;
 mod profile;
 mod program;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 pub use profile::{ArchMap, Condition, Profile, ProfileRule};
 pub use program::Program;
@@ -24,10 +32,10 @@ pub enum Error {
 /// The filter for a container with these capabilities (its bounding set) on a kernel of that version. Repeated calls with the
 /// same input cost a look-up.
 pub fn compile(profile: &Profile, capabilities: u64, kernel: (u32, u32)) -> Result<Program, Error> {
-    compile_rules(&profile.resolve(capabilities, kernel)?)
+    cache::compile(profile, capabilities, kernel)
 }
 
 /// The filter for rules as in an OCI configuration.
-pub fn compile_rules(_rules: &Rules) -> Result<Program, Error> {
-    unreachable!("in progress")
+pub fn compile_rules(rules: &Rules) -> Result<Program, Error> {
+    compile::compile(rules, arch::Machine::NATIVE)
 }

@@ -14,9 +14,9 @@ pub struct Rules {
     /// `SCMP_ARCH_…`; empty: the native one.
     #[serde(default)]
     pub architectures: Vec<String>,
-    /// `SECCOMP_FILTER_FLAG_…` names.
-    #[serde(default)]
-    pub flags: Vec<String>,
+    /// `SECCOMP_FILTER_FLAG_…` names; without the list, `SPEC_ALLOW` as in runc.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flags: Option<Vec<String>>,
     /// The rules.
     #[serde(default)]
     pub syscalls: Vec<Rule>,
@@ -33,7 +33,7 @@ pub struct Rule {
     /// The errno for it (1 if absent).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errno_ret: Option<u32>,
-    /// Conditions on the arguments, all of which must hold.
+    /// Conditions on the arguments, all of which must hold; unless there are several for one argument, then one must.
     #[serde(default)]
     pub args: Vec<Argument>,
 }
