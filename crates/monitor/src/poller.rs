@@ -25,6 +25,8 @@ pub(crate) enum Token {
     Stream(u32, Part),
     /// A session's client.
     Client(u32, u32),
+    /// A client of a session that is over.
+    Lingering(u32),
     /// The container's memory events.
     Oom,
     /// A published port that we serve.
@@ -62,6 +64,7 @@ impl Token {
             Self::Oom => (5, 0, 0),
             Self::Relay(key) => (6, 0, key),
             Self::RelayEnd(key, side) => (7, side as u32, key),
+            Self::Lingering(key) => (8, 0, key),
         };
         (kind << 56) | ((u64::from(high) & SESSION_BITS) << 32) | u64::from(low)
     }
@@ -77,6 +80,7 @@ impl Token {
             5 => Self::Oom,
             6 => Self::Relay(low),
             7 => Self::RelayEnd(low, if high == 0 { Side::Outer } else { Side::Inner }),
+            8 => Self::Lingering(low),
             _ => return None,
         })
     }
@@ -125,17 +129,29 @@ impl Poller {
 
 /// A descriptor that is watched, or not at the moment.
 #[derive(Debug)]
-pub(crate) struct Watched {
-    fd: OwnedFd,
+pub(crate) struct Watched<F: AsFd = OwnedFd> {
+    fd: F,
     poller: Poller,
     token: Token,
     flags: Option<EventFlags>,
 }
 
-impl Watched {
+impl<F: AsFd> Watched<F> {
     /// Not watched yet.
-    pub fn new(poller: &Poller, fd: OwnedFd, token: Token) -> Self {
+    pub fn new(poller: &Poller, fd: F, token: Token) -> Self {
         Self { fd, poller: poller.clone(), token, flags: None }
+    }
+
+    /// What is watched.
+    pub fn get(&mut self) -> &mut F {
+        &mut self.fd
+    }
+
+    /// Its events go to somebody else from now on; not watched at first.
+    pub fn hand_over(&mut self, token: Token) -> io::Result<()> {
+        self.watch(None)?;
+        self.token = token;
+        Ok(())
     }
 
     /// Watches for `flags` (hang-up and error are always reported); `None` takes the descriptor out of the set, which is the only
@@ -153,13 +169,13 @@ impl Watched {
     }
 }
 
-impl AsFd for Watched {
+impl<F: AsFd> AsFd for Watched<F> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }
 
-impl Drop for Watched {
+impl<F: AsFd> Drop for Watched<F> {
     fn drop(&mut self) {
         let _ = self.watch(None);
     }
@@ -185,6 +201,7 @@ mod tests {
             Token::Client(SESSION_BITS as u32, u32::MAX),
             Token::Oom,
             Token::Relay(u32::MAX),
+            Token::Lingering(3),
             Token::RelayEnd(9, Side::Inner),
         ] {
             assert_eq!(Token::unpack(token.pack()), Some(token));
@@ -197,7 +214,7 @@ mod tests {
         let poller = Poller::new().unwrap();
         let (left, right) = std::os::unix::net::UnixStream::pair().unwrap();
         let copy: OwnedFd = right.try_clone().unwrap().into();
-        let mut watched = Watched::new(&poller, right.into(), Token::Connection(1));
+        let mut watched = Watched::new(&poller, OwnedFd::from(right), Token::Connection(1));
         watched.watch(Some(EventFlags::IN)).unwrap();
         drop(left);
         let mut seen = Vec::new();

@@ -67,6 +67,7 @@ impl Decoder {
     }
 
     /// The next complete frame and its descriptors; `None` when more bytes are needed. An error is final.
+    #[expect(clippy::should_implement_trait, reason = "the caller chooses the type, and it can fail")]
     pub fn next<T: DeserializeOwned + Frame>(&mut self) -> Result<Option<(T, Vec<OwnedFd>)>, ProtocolError> {
         let Some(header) = self.bytes.first_chunk::<HEADER>() else { return Ok(None) };
         let length = u32::from_le_bytes(*header) as usize;

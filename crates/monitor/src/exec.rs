@@ -1,0 +1,81 @@
+//! Exec sessions: more processes in the running container, each with streams of its own.
+
+use std::os::fd::OwnedFd;
+
+use runtime::ExecTarget;
+
+use crate::event_loop::Monitor;
+use crate::protocol::{AttachSpec, ErrorKind, ExecSpec, Reply};
+use crate::requests::Refusal;
+use crate::streams::{Ends, Kind, Session, Sink};
+use crate::tasks::{Owner, Task};
+
+/// What [`Monitor::execute`] starts.
+pub(crate) struct Execution<'a> {
+    pub owner: Owner,
+    pub plan: &'a runtime::ExecPlan,
+    pub kind: Kind,
+    pub console_size: Option<(u16, u16)>,
+    pub sink: Sink,
+    pub client: Option<(AttachSpec, OwnedFd)>,
+}
+
+impl Monitor {
+    /// The request. On an error the client's socket is closed here but not shut down: the engine may still say why.
+    pub fn exec(&mut self, spec: ExecSpec, socket: Option<OwnedFd>) -> Result<Reply, Refusal> {
+        self.active("exec")?;
+        let taken = |task: &Task| matches!(&task.owner, Owner::Exec(id) if *id == spec.id);
+        if self.tasks.values().any(taken) {
+            let message = format!("exec instance {} is already running", spec.id);
+            return Err(Refusal::new(ErrorKind::Conflict, message));
+        }
+        let kind = match (spec.tty, &spec.attach) {
+            (true, _) => Kind::Terminal { input: spec.open_stdin },
+            (false, Some(_)) => Kind::Pipes { input: spec.open_stdin },
+            (false, None) => Kind::Null,
+        };
+        let pid = self.execute(Execution {
+            owner: Owner::Exec(spec.id),
+            plan: &spec.plan,
+            kind,
+            console_size: spec.console_size,
+            sink: Sink::Nowhere,
+            client: spec.attach.zip(socket),
+        })?;
+        Ok(Reply::ExecStarted { pid: self.tasks.get(&pid).map_or(0, |task| task.pid) })
+    }
+
+    /// Starts a process in the running container; returns the task's key.
+    pub fn execute(&mut self, execution: Execution<'_>) -> Result<u32, Refusal> {
+        let Execution { owner, plan, kind, console_size, sink, client } = execution;
+        let (container, _) = self.active("exec")?;
+        let Some(run) = container.run() else {
+            return Err(Refusal::new(ErrorKind::NotRunning, "the container is not running"));
+        };
+        let target = ExecTarget { pid: run.pid, cgroup: run.cgroup.clone() };
+        let (stdio, ends) = Ends::open(kind).map_err(|error| Refusal::system("make pipes", error))?;
+        let launched = runtime::exec(&target, plan, stdio, console_size)?;
+        self.next_key += 1;
+        let key = self.next_key;
+        let session = ends
+            .with_terminal(launched.terminal, kind)
+            .and_then(|ends| Session::new(&self.poller, key, ends, sink, true));
+        let mut session = session.map_err(|error| {
+            // It is reaped as an orphan.
+            let _ = sys::signal::send(&launched.pidfd, sys::signal::KILL);
+            Refusal::system("watch a process's streams", error)
+        })?;
+        if let Some((attach, socket)) = client {
+            session.attach(socket, attach, &mut self.buffer);
+        }
+        let task = Task { owner, pid: launched.pid, pidfd: launched.pidfd, exit: None, session };
+        self.tasks.insert(key, task);
+        Ok(key)
+    }
+
+    pub fn signal_exec(&mut self, id: &str, signal: i32) -> Result<(), Refusal> {
+        let task = self.session(Some(id))?;
+        sys::signal::send(&task.pidfd, signal)
+            .map_err(|error| Refusal::system("signal a process of the container", error))
+    }
+}
