@@ -64,11 +64,14 @@ impl std::error::Error for LookupError {}
 /// Answers are never remembered longer than this, whatever their time to live says.
 const MAX_AGE: Duration = Duration::from_secs(60);
 
+/// Addresses, and until when they may be believed.
+type Remembered = (Instant, Vec<IpAddr>);
+
 /// Looks names up. Clones share the memory of answers.
 #[derive(Debug, Clone)]
 pub struct Resolver {
     files: Arc<Files>,
-    known: Arc<Mutex<HashMap<String, (Instant, Vec<IpAddr>)>>>,
+    known: Arc<Mutex<HashMap<String, Remembered>>>,
 }
 
 impl Resolver {

@@ -35,7 +35,7 @@ async fn what_was_pulled_is_pushed_byte_for_byte() {
         let name = format!("{}/copy:{number}", target.host());
         pulled_as(&world, &original.reference, &name).await;
         let pushed = push_as(&world, &reference(&name), &PushOptions::default()).await.unwrap();
-        assert_eq!(pushed, [original.digest.clone()]);
+        assert_eq!(pushed, std::slice::from_ref(&original.digest));
         let (status, _, bytes) =
             testkit::images::get_manifest(target.address(), "copy", &original.digest.to_string());
         assert_eq!((status, Digest::sha256(&bytes)), (200, original.digest.clone()));
@@ -107,7 +107,7 @@ async fn an_interrupted_upload_goes_on() {
     pulled_as(&world, &original.reference, &name).await;
     proxy.fault(When::path("/blobs/uploads/").method("PATCH").times(2), Fault::CutUpload { after: 500_000 });
     let pushed = push_as(&world, &reference(&name), &PushOptions::default()).await.unwrap();
-    assert_eq!(pushed, [original.digest.clone()]);
+    assert_eq!(pushed, std::slice::from_ref(&original.digest));
     let fresh = World::new();
     assert_eq!(fresh.pull(&format!("{}/copy:1", target.host())).await.unwrap().record.id, original.id);
 }
