@@ -12,10 +12,13 @@
 #![forbid(unsafe_code)]
 
 mod blocking;
+mod boot;
 mod config;
 mod container;
 mod error;
 mod events;
+mod executable;
+mod facts;
 mod idle;
 mod images;
 mod monitors;
@@ -54,15 +57,11 @@ pub struct Engine {
     pub(crate) containers: Arc<Registry>,
     /// Itself, for tasks that outlive a request. They hold it weakly, or an engine would never end.
     pub(crate) me: Weak<Engine>,
+    pub(crate) facts: facts::Facts,
+    pub(crate) executable: executable::Executable,
 }
 
 impl Engine {
-    /// Reads what is on disk, reconnects to the monitors of running containers, finishes or undoes half-done work, and
-    /// starts the containers whose restart policy asks for it after a reboot.
-    pub async fn start(_config: EngineConfig) -> Result<Arc<Engine>> {
-        unreachable!("in progress")
-    }
-
     /// The options this engine was started with.
     pub fn config(&self) -> &EngineConfig {
         &self.config
@@ -80,6 +79,14 @@ impl Engine {
 
     /// Makes everything durable before an orderly exit. Containers go on running.
     pub async fn shutdown(&self) {
-        unreachable!("in progress")
+        let store = self.store.clone();
+        if let Err(error) = blocking::blocking(move || Ok(store.flush()?)).await {
+            tracing::error!(%error, "flush the store");
+        }
+    }
+
+    /// Itself, for a task of its own.
+    pub(crate) fn arc(&self) -> Result<Arc<Engine>> {
+        self.me.upgrade().ok_or_else(|| Error::internal("the engine is going away"))
     }
 }

@@ -129,6 +129,11 @@ impl Monitor {
         }
     }
 
+    /// Ends the connection from our side; the listener sees the end of the stream.
+    pub(crate) fn hang_up(&self) {
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+    }
+
     fn close(&self) {
         *lock(&self.waiting) = None;
     }

@@ -1,26 +1,45 @@
-//! More processes in a running container.
+//! `docker exec`: more processes in a running container. An exec is created, started once, and remembered for a while after its
+//! end so that its exit code can be asked for. Nothing of it is on disk: it cannot outlive its container's run.
 
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use api::stream::StreamKind;
 use api::*;
+use monitor::protocol::{AttachSpec, Body, ErrorKind as Refusal, ExecSpec, Reply};
+use runtime::UserSpec;
 
-use super::attach::ClientStream;
-use super::model::Container;
+use super::attach::{ClientStream, write_all};
+use super::kill::not_running;
+use super::launch::cannot_run;
+use super::launch::prepare::console_size;
+use super::model::{Container, lock};
+use super::resize::resize;
+use super::spec::{oci_capabilities, override_environment};
+use super::status::Status;
+use super::{detach_keys, name};
 use crate::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// How long an exec can be asked about after its end.
+const REMEMBERED: Duration = Duration::from_secs(300);
+const START_FAILED: &str = "OCI runtime exec failed: exec failed: unable to start container process: ";
 
 /// One exec: what was asked for, and where it is.
 pub(crate) struct Exec {
     pub id: String,
     pub container: Arc<Container>,
     pub config: ExecConfig,
-    pub state: Mutex<State>,
+    detach_keys: Vec<u8>,
+    state: Mutex<State>,
 }
 
 /// Where an exec is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    Created,
+enum State {
+    Created(Instant),
     /// Handed to the monitor.
     Starting,
     Running {
@@ -29,30 +48,315 @@ pub(crate) enum State {
     Exited {
         code: i64,
         pid: i32,
+        at: Instant,
     },
 }
 
+impl Exec {
+    /// The command in one line, as events show it.
+    fn line(&self) -> String {
+        self.config
+            .cmd
+            .iter()
+            .flat_map(|words| words.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    /// Ends it with a code; false if it had ended before.
+    fn end(&self, code: i64) -> bool {
+        let mut state = lock(&self.state);
+        let pid = match *state {
+            State::Exited { .. } => return false,
+            State::Running { pid } => pid,
+            State::Created(_) | State::Starting => 0,
+        };
+        *state = State::Exited { code, pid, at: Instant::now() };
+        true
+    }
+
+    fn is_forgotten(&self) -> bool {
+        match *lock(&self.state) {
+            State::Exited { at, .. } => at.elapsed() > REMEMBERED,
+            State::Created(at) => at.elapsed() > REMEMBERED && !self.container.status().is_up(),
+            _ => false,
+        }
+    }
+}
+
+/// The run is over: whatever exec the monitor has not told about has ended with it.
+pub(crate) fn end_all(container: &Container) {
+    for exec in std::mem::take(&mut *lock(&container.execs)).into_values() {
+        if matches!(*lock(&exec.state), State::Starting | State::Running { .. }) {
+            exec.end(137);
+        }
+    }
+}
+
 impl Engine {
-    pub async fn exec_create(&self, _id: &str, _config: ExecConfig) -> Result<IdResponse> {
-        unreachable!("in progress")
+    pub async fn exec_create(&self, id: &str, config: ExecConfig) -> Result<IdResponse> {
+        let container = self.containers.find(id)?;
+        can_exec(&container)?;
+        let detach_keys = detach_keys::parse(&config.detach_keys)?;
+        if let Some(line) = config.env.iter().flatten().find(|line| line.is_empty() || line.starts_with('='))
+        {
+            return Err(Error::invalid(format!("invalid environment variable: {line}")));
+        }
+        self.containers.forget_execs(Exec::is_forgotten);
+        let exec = Arc::new(Exec {
+            id: name::new_id(),
+            container: Arc::clone(&container),
+            config,
+            detach_keys,
+            state: Mutex::new(State::Created(Instant::now())),
+        });
+        lock(&container.execs).insert(exec.id.clone(), Arc::clone(&exec));
+        self.containers.insert_exec(Arc::clone(&exec));
+        self.exec_event(&exec, &format!("exec_create: {}", exec.line()), &[]);
+        Ok(IdResponse { id: exec.id.clone() })
     }
+
     /// Whether the exec exists and can be started: the errors that have a status of their own.
-    pub async fn exec_check(&self, _id: &str) -> Result<()> {
-        unreachable!("in progress")
+    pub async fn exec_check(&self, id: &str) -> Result<()> {
+        let exec = self.containers.exec(id)?;
+        match *lock(&exec.state) {
+            State::Exited { .. } => Err(Error::conflict(format!("Error: Exec command {id} has already run"))),
+            State::Starting | State::Running { .. } => {
+                Err(Error::conflict(format!("Error: Exec command {id} is already running")))
+            }
+            State::Created(_) => can_exec(&exec.container),
+        }
     }
+
     /// Starts an exec; with a stream, the error has been told the client through it too.
     pub async fn exec_start(
         &self,
-        _id: &str,
-        _config: ExecStartConfig,
-        _client: Option<ClientStream>,
+        id: &str,
+        config: ExecStartConfig,
+        client: Option<ClientStream>,
     ) -> Result<()> {
-        unreachable!("in progress")
+        self.exec_check(id).await?;
+        let exec = self.containers.exec(id)?;
+        let (socket, leftover) = match client {
+            Some(ClientStream::Socket { fd, leftover }) => (Some(fd), leftover),
+            None => (None, Vec::new()),
+        };
+        let outcome = self.start_exec(&exec, &config, socket.as_ref(), leftover).await;
+        if let (Err(error), Some(socket)) = (&outcome, &socket) {
+            let line = format!("{}\r\n", error.message);
+            let bytes = match config.tty {
+                true => line.into_bytes(),
+                false => stream::frame(StreamKind::Stdout, line.as_bytes()),
+            };
+            // A client that has gone needs no telling.
+            let _ = write_all(socket, &bytes).await;
+        }
+        outcome
     }
-    pub async fn exec_resize(&self, _id: &str, _size: ResizeQuery) -> Result<()> {
-        unreachable!("in progress")
+
+    async fn start_exec(
+        &self,
+        exec: &Arc<Exec>,
+        start: &ExecStartConfig,
+        socket: Option<&OwnedFd>,
+        leftover: Vec<u8>,
+    ) -> Result<()> {
+        let config = &exec.config;
+        let monitor = exec.container.running_monitor()?;
+        let attach = socket.map(|_| AttachSpec {
+            stdin: config.attach_stdin,
+            stdout: config.attach_stdout,
+            stderr: config.attach_stderr,
+            detach_keys: exec.detach_keys.clone(),
+            mux: !start.tty,
+            leftover,
+            exec: Some(exec.id.clone()),
+        });
+        let spec = ExecSpec {
+            id: exec.id.clone(),
+            plan: self.exec_plan(exec)?,
+            tty: config.tty,
+            open_stdin: config.attach_stdin,
+            attach,
+            console_size: start.console_size.or(config.console_size).and_then(console_size),
+        };
+        {
+            let mut state = lock(&exec.state);
+            match *state {
+                State::Created(_) => *state = State::Starting,
+                _ => {
+                    return Err(Error::conflict(format!(
+                        "Error: Exec command {} is already running",
+                        exec.id
+                    )));
+                }
+            }
+        }
+        self.exec_event(exec, &format!("exec_start: {}", exec.line()), &[]);
+        let fds: Vec<_> = socket.iter().map(|socket| socket.as_fd()).collect();
+        match monitor.ask(Body::Exec(Box::new(spec)), &fds).await {
+            Ok(Reply::Error { kind, message }) => {
+                let (error, code) = match kind {
+                    Refusal::NotRunning => (not_running(&exec.container.id), 128),
+                    kind => {
+                        let (status, code) = cannot_run(kind);
+                        (Error::new(status, format!("{START_FAILED}{message}: unknown")), code)
+                    }
+                };
+                exec.end(code);
+                lock(&exec.container.execs).remove(&exec.id);
+                Err(error)
+            }
+            Ok(Reply::ExecStarted { pid }) => {
+                let mut state = lock(&exec.state);
+                match &mut *state {
+                    State::Starting => *state = State::Running { pid },
+                    // It has ended already.
+                    State::Exited { pid: known, .. } => *known = pid,
+                    _ => {}
+                }
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(error) => {
+                exec.end(128);
+                Err(error)
+            }
+        }
     }
-    pub async fn exec_inspect(&self, _id: &str) -> Result<ExecInspectResponse> {
-        unreachable!("in progress")
+
+    fn exec_plan(&self, exec: &Exec) -> Result<runtime::ExecPlan> {
+        let (record, config) = (exec.container.record(), &exec.config);
+        let user = match config.user.as_str() {
+            "" => record.config.user.clone(),
+            user => user.to_owned(),
+        };
+        let user = UserSpec::Name { spec: user, groups: record.host.group_add.clone().unwrap_or_default() };
+        self.plan_exec(&record, user, |process| {
+            process.set_args(config.cmd.clone().map(Vec::from)).set_terminal(Some(config.tty));
+            let mut env = process.env().clone().unwrap_or_default();
+            // TERM is the container's terminal's; an exec has its own.
+            env.retain(|line| line != "TERM=xterm" || config.tty);
+            if config.tty && !env.iter().any(|line| line.starts_with("TERM=")) {
+                env.push("TERM=xterm".to_owned());
+            }
+            override_environment(&mut env, config.env.as_deref().unwrap_or_default());
+            process.set_env(Some(env));
+            if !config.working_dir.is_empty() {
+                process.set_cwd(config.working_dir.clone().into());
+            }
+            if config.privileged {
+                let all = sys::caps::ALL & (u64::MAX >> (63 - self.facts.runtime.last_capability.min(63)));
+                process.set_capabilities(Some(oci_capabilities(all))).set_apparmor_profile(None);
+            }
+        })
+    }
+
+    /// An exec session has ended.
+    pub(crate) fn exec_exited(&self, container: &Container, id: &str, code: i64) {
+        lock(&container.execs).remove(id);
+        // Sessions of an engine before this one are not known.
+        let Ok(exec) = self.containers.exec(id) else { return };
+        if exec.end(code) {
+            self.exec_event(&exec, "exec_die", &[("exitCode", code.to_string())]);
+        }
+    }
+
+    pub async fn exec_resize(&self, id: &str, size: ResizeQuery) -> Result<()> {
+        let exec = self.containers.exec(id)?;
+        if !matches!(*lock(&exec.state), State::Running { .. }) {
+            return Err(Error::conflict(format!("exec process {id} is not running")));
+        }
+        exec.container.running_monitor()?.request(resize(Some(id.to_owned()), &size)?).await.map(drop)
+    }
+
+    pub async fn exec_inspect(&self, id: &str) -> Result<ExecInspectResponse> {
+        let exec = self.containers.exec(id)?;
+        let config = &exec.config;
+        let (running, exit_code, pid) = match *lock(&exec.state) {
+            State::Created(_) => (false, None, 0),
+            State::Starting => (true, None, 0),
+            State::Running { pid } => (true, None, pid),
+            State::Exited { code, pid, .. } => (false, Some(code), pid),
+        };
+        let words = config.cmd.clone().map(Vec::from).unwrap_or_default();
+        let (entrypoint, arguments) =
+            words.split_first().map(|(first, rest)| (first.clone(), rest.to_vec())).unwrap_or_default();
+        Ok(ExecInspectResponse {
+            id: exec.id.clone(),
+            running,
+            exit_code,
+            process_config: Some(ProcessConfig {
+                tty: config.tty,
+                entrypoint,
+                arguments: Some(arguments),
+                privileged: Some(config.privileged),
+                user: config.user.clone(),
+            }),
+            open_stdin: config.attach_stdin,
+            open_stderr: config.attach_stderr,
+            open_stdout: config.attach_stdout,
+            can_remove: false,
+            container_id: exec.container.id.clone(),
+            detach_keys: base64_of(if config.detach_keys.is_empty() { &[] } else { &exec.detach_keys }),
+            pid: pid.into(),
+        })
+    }
+
+    fn exec_event(&self, exec: &Exec, action: &str, more: &[(&str, String)]) {
+        let mut attributes: BTreeMap<&str, String> = more.iter().cloned().collect();
+        attributes.insert("execID", exec.id.clone());
+        let attributes: Vec<(&str, String)> = attributes.into_iter().collect();
+        self.container_event(&exec.container, action, &attributes);
+    }
+}
+
+fn can_exec(container: &Container) -> Result<()> {
+    match container.status() {
+        Status::Running(_) => Ok(()),
+        Status::Paused(_) => Err(Error::conflict(format!(
+            "Container {} is paused, unpause the container before exec",
+            container.id
+        ))),
+        Status::Restarting => Err(Error::conflict(format!(
+            "Container {} is restarting, wait until the container is running",
+            container.id
+        ))),
+        _ => Err(not_running(&container.id)),
+    }
+}
+
+/// Go's `[]byte` in JSON.
+fn base64_of(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let value =
+            chunk.iter().fold(0u32, |value, byte| value << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            match place <= chunk.len() {
+                true => text.push(char::from(ALPHABET[(value >> (18 - 6 * place) & 63) as usize])),
+                false => text.push('='),
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64_of;
+
+    #[test]
+    fn detach_keys_are_shown_as_base64() {
+        for (bytes, text) in [
+            (&b""[..], ""),
+            (b"\x10\x11", "EBE="),
+            (b"a", "YQ=="),
+            (b"abc", "YWJj"),
+            (b"\xff\xff\xff\xff", "/////w=="),
+        ] {
+            assert_eq!(base64_of(bytes), text);
+        }
     }
 }

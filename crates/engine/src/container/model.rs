@@ -3,17 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use jiff::Timestamp;
-use monitor::protocol;
+use monitor::protocol::{self, MonitorSpec};
 use tokio::sync::watch;
 
-use super::attach::Pending;
+use super::attach::Streams;
 use super::exec::Exec;
 use super::record::Record;
 use super::status::{Life, Run, Status};
 use crate::config::EngineConfig;
+use crate::error::Result;
 use crate::monitors::Monitor;
 
 /// A lock whose holder panicked is taken all the same: no change under one is left half done.
@@ -34,7 +36,13 @@ pub(crate) struct Container {
     pub gate: tokio::sync::Mutex<()>,
     monitor: Mutex<Option<Arc<Monitor>>>,
     /// Clients that attached before the start.
-    pub pending: Mutex<Vec<Pending>>,
+    pub streams: Streams,
+    /// Held by the task that listens to the monitor until that has left: the next one must not be started before.
+    pub listener: Arc<tokio::sync::Mutex<()>>,
+    /// The next start, worked out ahead; gone with every change of the record.
+    pub prepared: Mutex<Option<Box<MonitorSpec>>>,
+    /// An exit does not remove it, whatever its record says: it is being restarted.
+    pub keep: AtomicBool,
     pub execs: Mutex<BTreeMap<String, Arc<Exec>>>,
 }
 
@@ -48,7 +56,10 @@ impl Container {
             life: watch::Sender::new(Life::default()),
             gate: tokio::sync::Mutex::new(()),
             monitor: Mutex::new(None),
-            pending: Mutex::new(Vec::new()),
+            streams: Streams::default(),
+            listener: Arc::default(),
+            prepared: Mutex::new(None),
+            keep: AtomicBool::new(false),
             execs: Mutex::new(BTreeMap::new()),
         }
     }
@@ -60,6 +71,7 @@ impl Container {
 
     /// Puts a changed record, already written, in place.
     pub(crate) fn set_record(&self, record: Record) {
+        *lock(&self.prepared) = None;
         *self.record.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(record);
     }
 
@@ -102,6 +114,25 @@ impl Container {
         *lock(&self.monitor) = monitor;
     }
 
+    /// Whether this connection is to its present monitor.
+    pub(crate) fn has_monitor(&self, monitor: &Arc<Monitor>) -> bool {
+        lock(&self.monitor).as_ref().is_some_and(|own| Arc::ptr_eq(own, monitor))
+    }
+
+    /// The monitor of a container that runs, or Docker's words for one that does not.
+    pub(crate) fn running_monitor(&self) -> Result<Arc<Monitor>> {
+        match self.monitor() {
+            Some(monitor) if self.status().is_up() => Ok(monitor),
+            _ => Err(super::kill::not_running(&self.id)),
+        }
+    }
+
+    /// Resolves when it has no monitor that looks after it.
+    pub(crate) async fn until_down(&self) {
+        // The sender is ours.
+        let _ = self.watch().wait_for(|life| !life.status.is_up()).await;
+    }
+
     /// Path of its cgroup.
     pub(crate) fn cgroup_path(&self, config: &EngineConfig) -> String {
         let record = self.record();
@@ -115,13 +146,30 @@ impl Container {
 
 impl Life {
     /// A run has begun.
-    pub(crate) fn begin(&mut self, run: Run, started_at: &str) {
+    pub(crate) fn begin(&mut self, run: Run, started_at: &str, restart_count: i64, probed: bool) {
         self.status = Status::Running(run);
         self.started = super::status::parse_time(started_at).or_else(|| Some(Timestamp::now()));
         self.exit_code = 0;
         self.oom_killed = false;
         self.error.clear();
+        self.restart_count = restart_count;
         self.user_stopped = false;
+        self.health = probed.then(|| api::Health {
+            status: "starting".to_owned(),
+            log: Some(Vec::new()),
+            ..Default::default()
+        });
+    }
+
+    /// A run has ended; `status` is what comes after it.
+    pub(crate) fn end(&mut self, status: Status, exit: &Exit) {
+        self.status = status;
+        self.finished = super::status::parse_time(&exit.finished_at).or_else(|| Some(Timestamp::now()));
+        self.exit_code = i64::from(exit.code);
+        self.last_exit = self.exit_code;
+        self.oom_killed = exit.oom_killed;
+        self.error.clone_from(&exit.error);
+        self.exits += 1;
     }
 
     /// Takes over what the monitor has written or tells.
@@ -139,12 +187,23 @@ impl Life {
         self.started = time(&state.started_at);
         self.finished = time(&state.finished_at);
         self.exit_code = i64::from(state.exit_code);
+        self.last_exit = self.exit_code;
         self.oom_killed = state.oom_killed;
         self.error.clone_from(&state.error);
         self.restart_count = i64::from(state.restart_count);
         self.user_stopped = state.user_stopped;
         self.health = state.health.as_ref().map(health);
     }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Exit {
+    pub code: i32,
+    pub oom_killed: bool,
+    /// RFC 3339; anything else is now.
+    pub finished_at: String,
+    pub error: String,
 }
 
 /// A health check's state on the wire.

@@ -122,6 +122,11 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
+    /// What was reserved.
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
     /// The name belongs to a container now.
     pub(crate) fn keep(mut self) {
         self.name = None;

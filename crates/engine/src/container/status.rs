@@ -45,6 +45,8 @@ pub(crate) struct Life {
     pub started: Option<Timestamp>,
     pub finished: Option<Timestamp>,
     pub exit_code: i64,
+    /// Code of the last exit; a new run leaves it, so that those who waited for the exit still find it.
+    pub last_exit: i64,
     pub oom_killed: bool,
     /// Why the last start failed, or what went wrong at the end.
     pub error: String,
@@ -65,6 +67,7 @@ impl Default for Life {
             started: None,
             finished: None,
             exit_code: 0,
+            last_exit: 0,
             oom_killed: false,
             error: String::new(),
             restart_count: 0,

@@ -1,6 +1,5 @@
 //! Who uses what: for the "in use" decisions of images, volumes and networks.
 
-use super::modes::Network;
 use super::mounts::Kind;
 use crate::Engine;
 
@@ -40,15 +39,6 @@ impl Engine {
                     .map(|mount| mount.name.clone())
                     .collect()
             };
-            let networks = match record.endpoints.is_empty() {
-                false => record.endpoints.keys().cloned().collect(),
-                true => match Network::parse(&record.host.network_mode) {
-                    Network::Named(name) => vec![name],
-                    Network::Host => vec!["host".to_owned()],
-                    Network::None => vec!["none".to_owned()],
-                    Network::Container(_) => Vec::new(),
-                },
-            };
             ContainerUse {
                 id: record.id.clone(),
                 name: record.name.clone(),
@@ -58,7 +48,7 @@ impl Engine {
                 is_running: status.is_up(),
                 volumes: names(Kind::Volume),
                 image_mounts: names(Kind::Image),
-                networks,
+                networks: record.asked_endpoints().into_keys().collect(),
             }
         });
         uses.collect()

@@ -14,8 +14,8 @@ use api::{ContainerConfig, HostConfig};
 use oci_spec::runtime::Spec;
 
 pub(crate) use mounts::SpecMount;
-pub(crate) use process::{command, environment, oci_capabilities};
-pub(crate) use resources::{device_rule, limits, rlimit};
+pub(crate) use process::{command, oci_capabilities, override_environment};
+pub(crate) use resources::{device_rule, rlimit};
 
 use crate::config::EngineConfig;
 use crate::container::modes::Network;
@@ -93,6 +93,11 @@ pub(crate) fn build(mut base: Spec, input: &Input<'_>) -> Result<Spec> {
     let annotations = input.host.annotations.clone().unwrap_or_default();
     base.set_annotations((!annotations.is_empty()).then(|| annotations.into_iter().collect()));
     Ok(base)
+}
+
+/// The first process alone: what further processes of the container start from.
+pub(crate) fn process(input: &Input<'_>) -> Result<oci_spec::runtime::Process> {
+    Ok(process::process(input, &security::Options::parse(input.host)?))
 }
 
 /// In a network namespace of its own a container may ping and use low ports without privileges.

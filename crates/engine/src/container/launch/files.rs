@@ -1,0 +1,122 @@
+//! `hostname`, `hosts` and `resolv.conf` in a container's folder, mounted into the container. Written at every start: addresses
+//! and the host's name servers change. Nothing here is worth an fsync.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use ::network::Endpoint;
+use ::network::files::{self, DnsOptions, Hosts};
+
+use super::super::model::Container;
+use super::super::modes::Network;
+use super::super::record::Record;
+use super::prepare::{HOSTNAME, HOSTS, RESOLV_CONF};
+use crate::Engine;
+use crate::error::{Error, Result};
+
+impl Engine {
+    /// `hostname`, which never changes.
+    pub(crate) fn write_hostname(&self, folder: &Path, record: &Record) -> Result<()> {
+        write(folder, HOSTNAME, &format!("{}\n", record.config.hostname))
+    }
+
+    /// `hosts` and `resolv.conf`.
+    pub(crate) fn write_network_files(
+        &self,
+        container: &Container,
+        record: &Record,
+        endpoints: &[Endpoint],
+    ) -> Result<()> {
+        let host = Network::parse(&record.host.network_mode) == Network::Host;
+        let extra = self.extra_hosts(record)?;
+        let hosts = match host {
+            true => {
+                let mut text = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+                for (name, address) in &extra {
+                    text.push_str(&format!("{address}\t{name}\n"));
+                }
+                text
+            }
+            false => files::hosts(&Hosts {
+                hostname: record.config.hostname.clone(),
+                domain: record.config.domainname.clone(),
+                addresses: endpoints.iter().flat_map(addresses).collect(),
+                extra,
+                ipv6: true,
+            }),
+        };
+        write(&container.folder, HOSTS, &hosts)?;
+        let own = files::host_resolv_conf();
+        let dns = self.dns_options(record, endpoints.iter().any(|endpoint| endpoint.ipv6.is_some()));
+        let untouched = dns.servers.is_empty() && dns.search.is_empty() && dns.options.is_empty();
+        let text = match host && untouched {
+            // In the host's network its own resolver is within reach.
+            true => std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+            false => files::resolv_conf(&own, &dns),
+        };
+        write(&container.folder, RESOLV_CONF, &text)
+    }
+
+    fn dns_options(&self, record: &Record, ipv6: bool) -> DnsOptions {
+        let host = &record.host;
+        let pick = |own: &Option<Vec<String>>, default: &Vec<String>| match own {
+            Some(own) if !own.is_empty() => own.clone(),
+            _ => default.clone(),
+        };
+        DnsOptions {
+            servers: pick(&host.dns, &self.config.dns),
+            search: pick(&host.dns_search, &self.config.dns_search),
+            options: pick(&host.dns_options, &self.config.dns_options),
+            ipv6,
+        }
+    }
+
+    /// `--add-host`, and links on the default network.
+    fn extra_hosts(&self, record: &Record) -> Result<Vec<(String, IpAddr)>> {
+        let mut lines = Vec::new();
+        for line in record.host.extra_hosts.iter().flatten() {
+            // Checked at create.
+            let Some((name, address)) = line.split_once(['=', ':']) else { continue };
+            let address = address.trim_start_matches('[').trim_end_matches(']');
+            if address == "host-gateway" {
+                lines.extend(self.host_gateways().into_iter().map(|address| (name.to_owned(), address)));
+            } else if let Ok(address) = address.parse() {
+                lines.push((name.to_owned(), address));
+            }
+        }
+        for link in record.host.links.iter().flatten() {
+            let (other, alias) = link.split_once(':').unwrap_or((link, link));
+            let other = self.containers.find(other)?;
+            let name = other.name();
+            let attachment = self.networks.attachment(&other.id);
+            let Some(address) = attachment.endpoints.iter().flat_map(addresses).next() else {
+                return Err(Error::conflict(format!(
+                    "Cannot link to a non running container: /{name} AS /{}/{alias}",
+                    record.name
+                )));
+            };
+            let alias = alias.rsplit('/').next().unwrap_or(alias);
+            lines.push((format!("{alias} {} {name}", super::super::name::short(&other.id)), address));
+        }
+        Ok(lines)
+    }
+
+    fn host_gateways(&self) -> Vec<IpAddr> {
+        if !self.config.host_gateway_ips.is_empty() {
+            return self.config.host_gateway_ips.clone();
+        }
+        let bridge = self.networks.get("bridge");
+        bridge
+            .map(|network| network.pools.iter().filter_map(|pool| pool.gateway).collect())
+            .unwrap_or_default()
+    }
+}
+
+fn addresses(endpoint: &Endpoint) -> impl Iterator<Item = IpAddr> + use<> {
+    endpoint.ip.map(IpAddr::V4).into_iter().chain(endpoint.ipv6.map(IpAddr::V6))
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> Result<()> {
+    let path = folder.join(name);
+    std::fs::write(&path, text).map_err(|error| Error::host(format!("write {}", path.display()), error))
+}

@@ -1,0 +1,152 @@
+//! From a record to a running container.
+//!
+//! ```text
+//!            ┌─ prepare: record → OCI spec → launch plan → monitor's spec (at create where that is possible)
+//! launch ────┼─ spawn: socket pair, monitor                              } at the same time
+//!            └─ network: namespace, endpoints, ports, /etc/hosts         }
+//!        then Start{spec, descriptors} ──▶ Started: events and state are the listener's
+//! ```
+//! A launch that fails leaves nothing: networks are given back, the monitor leaves when its socket closes.
+
+pub(crate) mod files;
+pub(crate) mod health;
+pub(crate) mod log;
+pub(crate) mod network;
+pub(crate) mod prepare;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::Child;
+use std::sync::Arc;
+
+use monitor::protocol::{Body, ErrorKind as Refusal, FdRole, MonitorSpec, Relay, RelayProto, Reply};
+
+use super::model::{Container, lock};
+use crate::Engine;
+use crate::blocking::blocking;
+use crate::error::{Error, ErrorKind, Result};
+use crate::monitors::Monitor;
+
+/// What runc's callers put before the reason.
+const CREATE_FAILED: &str = "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: ";
+
+/// Why a container did not start.
+pub(crate) struct Failure {
+    pub error: Error,
+    /// The container's exit code.
+    pub code: i64,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, code: 128 }
+    }
+}
+
+impl Engine {
+    /// Starts a container that does not run. The caller holds its gate.
+    pub(crate) async fn launch(self: &Arc<Self>, container: &Arc<Container>) -> Result<(), Failure> {
+        // The monitor of the run before must have left its folder.
+        let listener = Arc::clone(&container.listener).lock_owned().await;
+        let (prepared, spawned, joined) = tokio::join!(
+            self.take_prepared(container),
+            self.spawn_monitor(&container.id),
+            self.take_network(container)
+        );
+        // What has been made goes with these values when another of them failed.
+        let (socket, child) = spawned?;
+        let (connection, incoming) = Monitor::new(socket)?;
+        let connection = Arc::new(connection);
+        self.listen(container, &connection, incoming, Some(child), listener);
+        let sent = match (prepared, joined) {
+            (Ok(spec), Ok(joined)) => {
+                container.set_monitor(Some(Arc::clone(&connection)));
+                self.send_start(container, &connection, spec, joined).await
+            }
+            (Err(error), _) | (_, Err(error)) => Err(error.into()),
+        };
+        if sent.is_err() {
+            container.set_monitor(None);
+            connection.hang_up();
+            container.streams.keep();
+            container.streams.hang_up();
+        }
+        sent
+    }
+
+    async fn take_prepared(self: &Arc<Self>, container: &Arc<Container>) -> Result<Box<MonitorSpec>> {
+        if let Some(spec) = lock(&container.prepared).take() {
+            return Ok(spec);
+        }
+        let (engine, container) = (Arc::clone(self), Arc::clone(container));
+        blocking(move || engine.prepare(&container)).await
+    }
+
+    async fn spawn_monitor(self: &Arc<Self>, id: &str) -> Result<(UnixStream, Child)> {
+        let (engine, id) = (Arc::clone(self), id.to_owned());
+        blocking(move || {
+            let wrap = |error| Error::host("start the container's monitor", error);
+            let (ours, theirs) = UnixStream::pair().map_err(wrap)?;
+            let child = monitor::client::spawn(engine.executable.path(), &id, theirs.into()).map_err(wrap)?;
+            Ok((ours, child))
+        })
+        .await
+    }
+
+    async fn take_network(self: &Arc<Self>, container: &Arc<Container>) -> Result<network::Joined> {
+        let (engine, container) = (Arc::clone(self), Arc::clone(container));
+        blocking(move || engine.join_networks(&container)).await
+    }
+
+    async fn send_start(
+        &self,
+        container: &Arc<Container>,
+        monitor: &Monitor,
+        mut spec: Box<MonitorSpec>,
+        joined: network::Joined,
+    ) -> Result<(), Failure> {
+        let mut fds: Vec<OwnedFd> = Vec::new();
+        let mut give = |role: FdRole, fd: OwnedFd| {
+            spec.fds.push(role);
+            fds.push(fd);
+        };
+        if let Some(netns) = joined.netns {
+            give(FdRole::Netns, netns);
+        }
+        for (number, socket) in joined.published.sockets.into_iter().enumerate() {
+            give(FdRole::Port(number), socket);
+        }
+        for client in container.streams.take().await {
+            give(FdRole::Attach(client.spec), client.socket);
+        }
+        spec.relays = joined.published.relays.iter().filter_map(relay).collect();
+        let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+        match monitor.ask(Body::Start(spec), &borrowed).await? {
+            Reply::Error { kind, message } => Err(refused(kind, &message)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn relay(relay: &::network::RelaySpec) -> Option<Relay> {
+    let proto = match relay.proto {
+        ::network::Proto::Tcp => RelayProto::Tcp,
+        ::network::Proto::Udp => RelayProto::Udp,
+        ::network::Proto::Sctp => return None,
+    };
+    Some(Relay { proto, socket: relay.socket, target: relay.target })
+}
+
+fn refused(kind: Refusal, message: &str) -> Failure {
+    let (kind, code) = cannot_run(kind);
+    Failure { error: Error::new(kind, format!("{CREATE_FAILED}{message}: unknown")), code }
+}
+
+/// What a process that did not start means for clients, and its exit code.
+pub(crate) fn cannot_run(kind: Refusal) -> (ErrorKind, i64) {
+    match kind {
+        Refusal::ProgramNotFound => (ErrorKind::InvalidParameter, 127),
+        Refusal::NotExecutable => (ErrorKind::InvalidParameter, 126),
+        _ => (ErrorKind::Internal, 128),
+    }
+}
