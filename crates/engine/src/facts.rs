@@ -48,3 +48,10 @@ impl Facts {
         cgroup::Cgroup::open(&self.runtime.cgroup, path)
     }
 }
+
+/// A host with cgroup v2, for tests.
+#[cfg(test)]
+pub(crate) fn example() -> runtime::HostFacts {
+    let cgroup = cgroup::Host { hierarchies: Vec::new(), unified: Some("/sys/fs/cgroup".into()) };
+    runtime::HostFacts { kernel: (6, 18), cgroup, last_capability: 40 }
+}

@@ -11,6 +11,8 @@ use crate::container::model::Container;
 use crate::container::record::Record;
 use crate::container::registry::Registry;
 use crate::container::status::{Run, Status};
+use crate::executable::Executable;
+use crate::facts::{self, Facts};
 use crate::{Engine, EngineConfig, Events, idle};
 
 /// Runs a test as root on a thread of its own, which is the host.
@@ -41,6 +43,8 @@ fn engine(folder: &std::path::Path) -> Engine {
         idle: idle::Idle::new(),
         containers: Arc::new(Registry::default()),
         me: Weak::new(),
+        facts: Facts { runtime: facts::example(), cpus: 2, apparmor: false, seccomp: None },
+        executable: Executable::seal(&config.exe),
         config,
     }
 }

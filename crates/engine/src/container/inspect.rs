@@ -115,7 +115,7 @@ pub(crate) fn network_settings(
     let attachment = engine.networks.attachment(&container.id);
     let mut settings = NetworkSettings::default();
     let mut networks: BTreeMap<String, EndpointSettings> = BTreeMap::new();
-    for (name, asked) in record.asked_endpoints() {
+    for (name, asked) in crate::networks::endpoint::asked(record) {
         let network = engine.networks.get(&name);
         let (name, id) = network.map_or((name, String::new()), |network| (network.name, network.id));
         let endpoint = attachment.endpoints.iter().find(|endpoint| endpoint.network_id == id);

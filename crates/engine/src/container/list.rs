@@ -15,6 +15,7 @@ use super::{create::ports, spec};
 use crate::Engine;
 use crate::blocking::blocking;
 use crate::error::{Error, Result};
+use crate::pattern;
 
 const FILTERS: &[&str] = &[
     "ancestor",
@@ -290,17 +291,9 @@ fn ancestors(engine: &Engine, filters: &Filters) -> Option<BTreeSet<String>> {
     Some(ids)
 }
 
-/// moby takes a regular expression; what people write is a part of the name, anchored or not, with or without the slash.
+/// With the slash or without.
 fn name_matches(pattern: &str, name: &str) -> bool {
-    let (start, rest) = pattern.strip_prefix('^').map_or((false, pattern), |rest| (true, rest));
-    let (end, rest) = rest.strip_suffix('$').map_or((false, rest), |rest| (true, rest));
-    let (start, rest) = rest.strip_prefix('/').map_or((start, rest), |rest| (start, rest));
-    match (start, end) {
-        (true, true) => name == rest,
-        (true, false) => name.starts_with(rest),
-        (false, true) => name.ends_with(rest),
-        (false, false) => name.contains(rest),
-    }
+    pattern::matches(pattern, name) || pattern::matches(pattern, &format!("/{name}"))
 }
 
 #[cfg(test)]

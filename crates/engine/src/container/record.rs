@@ -9,7 +9,6 @@ use api::{ContainerConfig, EndpointSettings, HostConfig};
 use serde::{Deserialize, Serialize};
 use store::Rootfs;
 
-use super::modes::Network;
 use super::mounts::MountPoint;
 use crate::error::{Error, Result};
 
@@ -98,20 +97,6 @@ impl Record {
             false => sys::fsutil::write_durable(&path, &bytes),
         };
         written.map_err(|error| Error::host(format!("write {}", path.display()), error))
-    }
-
-    /// The endpoints that it asks for; without any of its own, that of its network mode.
-    pub(crate) fn asked_endpoints(&self) -> BTreeMap<String, EndpointSettings> {
-        if !self.endpoints.is_empty() {
-            return self.endpoints.clone();
-        }
-        let name = match Network::parse(&self.host.network_mode) {
-            Network::Named(name) => name,
-            Network::Host => "host".to_owned(),
-            Network::None => "none".to_owned(),
-            Network::Container(_) => return BTreeMap::new(),
-        };
-        BTreeMap::from([(name, EndpointSettings::default())])
     }
 
     /// Where its output is logged.

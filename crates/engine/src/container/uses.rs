@@ -48,7 +48,7 @@ impl Engine {
                 is_running: status.is_up(),
                 volumes: names(Kind::Volume),
                 image_mounts: names(Kind::Image),
-                networks: record.asked_endpoints().into_keys().collect(),
+                networks: crate::networks::endpoint::asked(&record).into_keys().collect(),
             }
         });
         uses.collect()

@@ -7,11 +7,6 @@ use oci_spec::runtime::{LinuxNamespaceType, Mount};
 use super::*;
 use crate::container::mounts::{Kind, MountPoint, Recursion};
 
-fn facts() -> runtime::HostFacts {
-    let cgroup = cgroup::Host { hierarchies: Vec::new(), unified: Some("/sys/fs/cgroup".into()) };
-    runtime::HostFacts { kernel: (6, 18), cgroup, last_capability: 40 }
-}
-
 fn spec_with(config: &str, host: &str, edit: impl FnOnce(&mut Input<'_>)) -> Spec {
     let config: ContainerConfig = serde_json::from_str(config).unwrap();
     let host: HostConfig = serde_json::from_str(host).unwrap();
@@ -30,7 +25,7 @@ fn spec_with(config: &str, host: &str, edit: impl FnOnce(&mut Input<'_>)) -> Spe
         apparmor: false,
     };
     edit(&mut input);
-    build(runtime::spec_default(&facts()), &input).unwrap()
+    build(runtime::spec_default(&crate::facts::example()), &input).unwrap()
 }
 
 fn spec(config: &str, host: &str) -> Spec {
