@@ -27,7 +27,7 @@ impl HostFacts {
     /// Asks this machine.
     pub fn detect() -> Result<Self, cgroup::Error> {
         Ok(Self {
-            kernel: kernel_version(&rustix::system::uname().release().to_string_lossy()),
+            kernel: running_kernel(),
             cgroup: cgroup::Host::detect()?,
             last_capability: sys::caps::last(),
             time_namespaces: Path::new("/proc/self/ns/time").exists(),
@@ -36,9 +36,15 @@ impl HostFacts {
     }
 }
 
+/// Major and minor version of the running kernel.
+pub(crate) fn running_kernel() -> (u32, u32) {
+    kernel_version(&rustix::system::uname().release().to_string_lossy())
+}
+
 /// "6.18.44-fc" is (6, 18).
 fn kernel_version(release: &str) -> (u32, u32) {
-    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    let mut numbers =
+        release.split(|letter: char| !letter.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
@@ -89,7 +95,8 @@ pub const MASKED_PATHS: [&str; 12] = [
 ];
 
 /// Read-only in every container that is not privileged.
-pub const READONLY_PATHS: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+pub const READONLY_PATHS: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// What Docker sets in every network namespace of a container's own (not with the host's network, not in a user namespace):
 /// everybody may bind low ports and send pings.
@@ -116,9 +123,12 @@ pub fn spec_default(host: &HostFacts) -> Spec {
     if host.time_namespaces {
         namespaces.push(LinuxNamespaceType::Time);
     }
-    let namespaces: Vec<_> =
-        namespaces.into_iter().filter_map(|kind| LinuxNamespaceBuilder::default().typ(kind).build().ok()).collect();
-    let masked = MASKED_PATHS.iter().map(|path| (*path).to_owned()).chain(host.thermal_throttles.iter().cloned());
+    let namespaces: Vec<_> = namespaces
+        .into_iter()
+        .filter_map(|kind| LinuxNamespaceBuilder::default().typ(kind).build().ok())
+        .collect();
+    let masked =
+        MASKED_PATHS.iter().map(|path| (*path).to_owned()).chain(host.thermal_throttles.iter().cloned());
     let capabilities: std::collections::HashSet<_> = DEFAULT_CAPABILITIES.into_iter().collect();
     let spec = || {
         let capabilities = LinuxCapabilitiesBuilder::default()
@@ -169,7 +179,11 @@ fn default_mounts() -> Result<Vec<Mount>, oci_spec::OciSpecError> {
     [
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        mount(
+            "/dev/pts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
         mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
         mount("/sys/fs/cgroup", "cgroup", &["ro", "nosuid", "noexec", "nodev"]),
         mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
@@ -191,8 +205,15 @@ fn device_rules() -> Result<Vec<LinuxDeviceCgroup>, oci_spec::OciSpecError> {
             .build()
     };
     let deny_all = LinuxDeviceCgroupBuilder::default().allow(false).access("rwm").build();
-    let character =
-        [(true, 1, 5), (true, 1, 3), (true, 1, 9), (true, 1, 8), (true, 5, 0), (true, 5, 1), (false, 10, 229)];
+    let character = [
+        (true, 1, 5),
+        (true, 1, 3),
+        (true, 1, 9),
+        (true, 1, 8),
+        (true, 5, 0),
+        (true, 5, 1),
+        (false, 10, 229),
+    ];
     std::iter::once(deny_all)
         .chain(character.into_iter().map(|(allow, major, minor)| rule(allow, major, minor)))
         .collect()

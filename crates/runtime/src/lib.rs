@@ -1,74 +1,52 @@
 //! The OCI runtime as a library: an OCI configuration becomes a [`LaunchPlan`] (pure), a plan becomes a running container (one
 //! clone, one exec). The caller of [`launch`] and [`exec`] is a single-threaded process, which becomes the container's parent and
 //! reaps it. Keeps no state on disk.
+//!
+//! ```text
+//!   Spec ─ plan ─▶ LaunchPlan ─ launch ─▶ prepare (launcher) ─ clone3 ─▶ child ─ process::run ─▶ execve
+//!                  ExecPlan ─── exec ─────────────────────── clone3 ─▶ setns ─ process::run ─▶ execve
+//! ```
 #![forbid(unsafe_code)]
 
+mod cgroup_view;
+mod channel;
+mod child;
+mod copy_up;
+mod defaults;
+mod devices;
 mod error;
+mod exec;
+mod filesystem;
+mod hooks;
+mod identity;
+mod init;
+mod join;
+mod launch;
+mod masks;
+mod mount_options;
 mod plan;
+mod planning;
+mod prepare;
+mod process;
+mod program;
+mod root;
+mod streams;
+mod terminal;
+mod user_namespace;
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 
+pub use defaults::{
+    DEFAULT_CAPABILITIES, DEFAULT_PATH, HostFacts, MASKED_PATHS, NETWORK_SYSCTLS, READONLY_PATHS,
+    spec_default,
+};
 pub use error::{LaunchError, LaunchErrorKind, PlanError};
+pub use exec::exec;
+pub use init::init;
+pub use launch::launch;
 pub use oci_spec::runtime::Spec;
 pub use plan::*;
-
-/// What planning needs to know about the machine.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HostFacts {
-    /// Kernel version: major, minor.
-    pub kernel: (u32, u32),
-    /// The cgroup layout.
-    pub cgroup: cgroup::Host,
-    /// The kernel's highest capability.
-    pub last_capability: u32,
-}
-
-impl HostFacts {
-    /// Asks this machine.
-    pub fn detect() -> Result<Self, cgroup::Error> {
-        unreachable!("in progress")
-    }
-}
-
-/// What a plan takes from elsewhere than the OCI configuration.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PlanOptions {
-    /// The root file system (the configuration's `root.path` is not looked at, `root.readonly` is).
-    pub rootfs: RootFs,
-    /// The cgroup's path, "/naru/<id>"; `None` takes `linux.cgroupsPath`, and without that there is no cgroup.
-    pub cgroup_path: Option<String>,
-    /// Takes the place of `process.user`.
-    pub user: Option<UserSpec>,
-    /// Takes the place of `linux.seccomp`.
-    pub seccomp: Option<seccomp::Program>,
-    /// Where relative paths of bind mounts start, and what hooks are told.
-    pub bundle: PathBuf,
-    /// The container's id, for hooks.
-    pub id: String,
-    /// The machine.
-    pub host: HostFacts,
-}
-
-/// Docker's default container as an OCI configuration: capabilities, mounts, masked and read-only paths, namespaces, devices and
-/// their rules. Has no arguments, no seccomp (give [`PlanOptions::seccomp`]) and a private cgroup namespace only on cgroup v2.
-pub fn spec_default(_host: &HostFacts) -> Spec {
-    unreachable!("in progress")
-}
-
-/// Turns an OCI configuration into a plan. Looks at nothing but its arguments.
-pub fn plan(_spec: &Spec, _options: &PlanOptions) -> Result<LaunchPlan, PlanError> {
-    unreachable!("in progress")
-}
-
-/// A process's own part of a configuration, for [`exec`]: `process.user` is replaced by `user` if given, the filter is `seccomp`.
-pub fn plan_process(
-    _process: &oci_spec::runtime::Process,
-    _user: Option<UserSpec>,
-    _seccomp: Option<seccomp::Program>,
-) -> Result<ExecPlan, PlanError> {
-    unreachable!("in progress")
-}
+pub use planning::{PlanOptions, compile, plan, plan_process, plan_resources};
 
 /// The standard streams of a new process.
 #[derive(Debug)]
@@ -116,10 +94,11 @@ pub struct Launched {
     pub start_ticks: u64,
 }
 
-/// Starts a container. Returns when its program runs (`execve` succeeded). On an error nothing is left: the cgroup is removed,
-/// the child is reaped.
-pub fn launch(_plan: &LaunchPlan, _options: Launch) -> Result<Launched, LaunchError> {
-    unreachable!("in progress")
+/// Runs the hooks that follow a container's end. All are tried; the first error is returned.
+pub fn run_poststop_hooks(plan: &LaunchPlan) -> Result<(), LaunchError> {
+    let Some(planned) = &plan.hooks else { return Ok(()) };
+    let run = |hook| hooks::run(std::slice::from_ref(hook), "poststop", planned, "stopped", 0);
+    planned.poststop.iter().map(run).fold(Ok(()), |first, result| first.and(result))
 }
 
 /// A running container, for [`exec`].
@@ -129,20 +108,4 @@ pub struct ExecTarget {
     pub pid: i32,
     /// Its cgroup; `None`: the new process stays in the caller's.
     pub cgroup: Option<cgroup::Cgroup>,
-}
-
-/// Starts a process in a running container.
-pub fn exec(
-    _target: &ExecTarget,
-    _plan: &ExecPlan,
-    _stdio: Stdio,
-    _console_size: Option<(u16, u16)>,
-) -> Result<Launched, LaunchError> {
-    unreachable!("in progress")
-}
-
-/// A small first process for containers that ask for one (`--init`): runs `args` as its child, passes signals on, reaps orphans and
-/// returns the child's exit code (128 + n for a signal). Must be pid 1 or a subreaper.
-pub fn init(_args: &[String]) -> i32 {
-    unreachable!("in progress")
 }

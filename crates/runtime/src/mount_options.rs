@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn sorted() {
-        let options = Options::parse("nosuid strictatime mode=755 size=65536k newinstance sync ro".split(' '));
+        let options =
+            Options::parse("nosuid strictatime mode=755 size=65536k newinstance sync ro".split(' '));
         assert_eq!(options.set, attr::NOSUID | attr::STRICTATIME | attr::RDONLY);
         assert_eq!(options.clear, attr::ATIME);
         assert_eq!(options.superblock, ["sync"]);

@@ -54,9 +54,9 @@ pub fn plan(spec: &Spec, options: &PlanOptions) -> Result<LaunchPlan> {
         .flatten()
         .map(|mount| plan_mount(mount, &options.bundle))
         .collect::<Result<_>>()?;
-    let populate_dev = !mounts
-        .iter()
-        .any(|mount| matches!(mount.source, MountSource::Bind { .. }) && mount.target.trim_end_matches('/') == "/dev");
+    let populate_dev = !mounts.iter().any(|mount| {
+        matches!(mount.source, MountSource::Bind { .. }) && mount.target.trim_end_matches('/') == "/dev"
+    });
     let seccomp = match (&options.seccomp, linux.seccomp()) {
         (Some(program), _) => Some(program.clone()),
         (None, Some(rules)) => Some(compile(rules)?),
@@ -75,7 +75,12 @@ pub fn plan(spec: &Spec, options: &PlanOptions) -> Result<LaunchPlan> {
         process: first,
         rootfs: options.rootfs.clone(),
         rootfs_readonly: spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false),
-        rootfs_propagation: linux.rootfs_propagation().as_deref().map(root_propagation).transpose()?.flatten(),
+        rootfs_propagation: linux
+            .rootfs_propagation()
+            .as_deref()
+            .map(root_propagation)
+            .transpose()?
+            .flatten(),
         hostname: spec.hostname().clone().filter(|name| !name.is_empty()),
         domainname: spec.domainname().clone().filter(|name| !name.is_empty()),
         sysctls: sysctls(linux, &namespaces)?,
@@ -145,9 +150,10 @@ fn process_plan(
         create_cwd: false,
         user,
         umask: process.user().umask(),
-        capabilities: process.capabilities().as_ref().map_or_else(Capabilities::default, |sets| {
-            capabilities(sets, last_capability)
-        }),
+        capabilities: process
+            .capabilities()
+            .as_ref()
+            .map_or_else(Capabilities::default, |sets| capabilities(sets, last_capability)),
         rlimits: process.rlimits().iter().flatten().map(rlimit).collect(),
         no_new_privs: process.no_new_privileges().unwrap_or(false),
         oom_score_adj: process.oom_score_adj(),
@@ -208,10 +214,12 @@ fn scheduling(process: &oci::Process) -> Result<Scheduling> {
         };
         (class, priority.priority().clamp(0, 7) as u32)
     });
-    let affinity = match process.exec_cpu_affinity().as_ref().and_then(|affinity| affinity.cpu_affinity_final().clone()) {
-        Some(list) => number_list(&list)?,
-        None => Vec::new(),
-    };
+    let affinity =
+        match process.exec_cpu_affinity().as_ref().and_then(|affinity| affinity.cpu_affinity_final().clone())
+        {
+            Some(list) => number_list(&list)?,
+            None => Vec::new(),
+        };
     Ok(Scheduling { io, cpu: process.scheduler().as_ref().map(scheduler), affinity, ..Scheduling::default() })
 }
 
@@ -322,7 +330,11 @@ fn namespaces(linux: &oci::Linux) -> Result<Namespaces> {
             if !["monotonic", "boottime"].contains(&clock.as_str()) {
                 return fail(format!("timeOffsets: unknown clock {clock:?}"));
             }
-            all.time_offsets.push((clock.clone(), offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0)));
+            all.time_offsets.push((
+                clock.clone(),
+                offset.secs().unwrap_or(0),
+                offset.nanosecs().unwrap_or(0),
+            ));
         }
     }
     Ok(all)
@@ -403,8 +415,14 @@ fn plan_mount(mount: &oci::Mount, bundle: &Path) -> Result<Mount> {
 
 fn sysctls(linux: &oci::Linux, namespaces: &Namespaces) -> Result<Vec<(String, String)>> {
     const IPC: [&str; 8] = [
-        "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax",
-        "kernel.shmmni", "kernel.shm_rmid_forced",
+        "kernel.msgmax",
+        "kernel.msgmnb",
+        "kernel.msgmni",
+        "kernel.sem",
+        "kernel.shmall",
+        "kernel.shmmax",
+        "kernel.shmmni",
+        "kernel.shm_rmid_forced",
     ];
     let sorted: BTreeMap<_, _> = linux.sysctl().iter().flatten().collect();
     let mut all = Vec::new();
@@ -463,12 +481,15 @@ fn devices(linux: &oci::Linux) -> Result<Vec<Device>> {
             return fail(format!("device {path:?}: the path must be absolute"));
         }
         let number = |number: i64| {
-            u32::try_from(number).map_err(|_| PlanError::new(format!("device {path}: invalid number {number}")))
+            u32::try_from(number)
+                .map_err(|_| PlanError::new(format!("device {path}: invalid number {number}")))
         };
         let (major, minor) = (device.major(), device.minor());
         let kind = match device.typ() {
             oci::LinuxDeviceType::B => DeviceNode::Block(number(major)?, number(minor)?),
-            oci::LinuxDeviceType::C | oci::LinuxDeviceType::U => DeviceNode::Character(number(major)?, number(minor)?),
+            oci::LinuxDeviceType::C | oci::LinuxDeviceType::U => {
+                DeviceNode::Character(number(major)?, number(minor)?)
+            }
             oci::LinuxDeviceType::P => DeviceNode::Fifo,
             oci::LinuxDeviceType::A => return fail(format!("device {path}: \"a\" is not a device type")),
         };
@@ -607,7 +628,12 @@ pub fn plan_resources(resources: &oci::LinuxResources) -> Result<cgroup::Resourc
             .flatten()
             .map(|one| (one.name().clone(), one.priority()))
             .collect(),
-        unified: resources.unified().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        unified: resources
+            .unified()
+            .iter()
+            .flatten()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
     })
 }
 
@@ -667,6 +693,7 @@ fn hooks(spec: &Spec, options: &PlanOptions) -> Result<Option<Hooks>> {
     if planned == Hooks::default() {
         return Ok(None);
     }
-    let annotations = spec.annotations().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let annotations =
+        spec.annotations().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
     Ok(Some(Hooks { id: options.id.clone(), bundle: options.bundle.clone(), annotations, ..planned }))
 }

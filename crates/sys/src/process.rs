@@ -48,14 +48,21 @@ pub fn set_personality(persona: u64) -> io::Result<()> {
     check(unsafe { libc::personality(persona as libc::c_ulong) }.into())
 }
 
-/// Gives the calling process a new session keyring of that name: without it a container would share, and could read, the keys
-/// of whoever started it.
-pub fn join_session_keyring(name: &std::ffi::CStr) -> io::Result<i32> {
+/// Gives the calling process a new session keyring: without it a container would share, and could read, the keys of whoever
+/// started it. Anonymous, because a name would join whatever keyring already has it.
+pub fn new_session_keyring() -> io::Result<()> {
     const KEYCTL_JOIN_SESSION_KEYRING: libc::c_int = 1;
-    // SAFETY: the name is NUL-terminated and lives across the call.
-    let result =
-        unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr(), 0, 0, 0) };
-    check(result).map(|()| result as i32)
+    let anonymous = std::ptr::null::<libc::c_char>();
+    // SAFETY: a null name asks for an anonymous keyring; nothing else is passed.
+    check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, anonymous, 0, 0, 0) })
+}
+
+/// `setrlimit(2)` of the calling process by the resource's number; `u64::MAX` is no limit.
+pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> io::Result<()> {
+    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    let none = std::ptr::null_mut::<libc::rlimit64>();
+    // SAFETY: the kernel reads one live structure and, given a null pointer, returns no old value.
+    check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, &raw const limit, none) })
 }
 
 /// `set_mempolicy(2)` of the calling thread: mode with flags, and the nodes as a bit mask.

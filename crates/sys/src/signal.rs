@@ -179,15 +179,19 @@ pub fn read_fd(fd: impl std::os::fd::AsFd) -> io::Result<Option<i32>> {
     }
 }
 
-/// Every signal's action back to the default, and nothing blocked: what a program expects after `execve`. An ignored signal
-/// survives `execve`, so this must run before it.
-pub fn reset_all() -> io::Result<()> {
+/// The signals that the calling process ignores. They stay ignored across clone and `execve`, unlike handlers.
+pub fn ignored() -> io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let set =
+        status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    set.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+}
+
+/// The action of every signal of `set` back to the default.
+pub fn restore_default(set: u64) -> io::Result<()> {
     // The kernel's sigaction: handler, flags, restorer, mask. All zero is SIG_DFL.
     let default = [0_u64; 4];
-    for number in 1..=RTMAX {
-        if number == KILL || number == libc::SIGSTOP {
-            continue;
-        }
+    for number in (1..=RTMAX).filter(|number| set & bit(*number) != 0) {
         // SAFETY: the action is SIG_DFL, so no code of ours can be called by it, and the structure is at least as long as the
         // kernel's on every 64-bit architecture.
         let result = unsafe {
@@ -203,7 +207,7 @@ pub fn reset_all() -> io::Result<()> {
             return Err(io::Error::last_os_error());
         }
     }
-    set_mask(0).map(drop)
+    Ok(())
 }
 
 /// Ignores a signal (`SIG_IGN`). Remember that this survives `execve`.

@@ -1,0 +1,112 @@
+//! A container's view of its cgroups at /sys/fs/cgroup, in the host's layout. On v2 one file system. On v1 a tmpfs with a folder
+//! for each hierarchy: the container's own part of it, by a bind mount or, in a cgroup namespace, by a mount of the hierarchy
+//! (whose root that namespace moves).
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::Mode;
+use rustix::io::Errno;
+
+use crate::error::{During, Result};
+use crate::filesystem;
+use crate::plan::{LaunchPlan, Mount, Namespace};
+use crate::prepare::describe;
+
+/// See the module.
+pub enum CgroupView {
+    /// cgroup2, mounted by the child.
+    Unified,
+    /// v1.
+    Hierarchies(Vec<Part>),
+}
+
+/// One v1 hierarchy.
+pub struct Part {
+    /// The folder's name: "cpu,cpuacct", "systemd".
+    name: String,
+    controllers: Vec<String>,
+    /// The bind mount, without a cgroup namespace.
+    bind: Option<OwnedFd>,
+}
+
+/// Opens what has to be opened outside.
+pub fn prepare(plan: &LaunchPlan, mount: &Mount, cgroup: Option<&cgroup::Cgroup>) -> Result<CgroupView> {
+    let Some(cgroup) = cgroup else { return Ok(CgroupView::Hierarchies(Vec::new())) };
+    if cgroup.host().is_v2() {
+        return Ok(CgroupView::Unified);
+    }
+    let mut parts = Vec::new();
+    for (controllers, folder) in cgroup.folders() {
+        let hierarchy =
+            cgroup.host().hierarchies.iter().find(|hierarchy| hierarchy.controllers == controllers);
+        let Some(hierarchy) = hierarchy.filter(|_| folder.exists()) else { continue };
+        let bind = if plan.namespaces.cgroup == Namespace::Host {
+            let what = || describe(mount);
+            let fd = filesystem::clone_tree(rustix::fs::CWD, &folder, false, false).during("mount", what)?;
+            let attributes = sys::mount::Attributes {
+                set: mount.attributes,
+                propagation: 1 << 18,
+                ..sys::mount::Attributes::default()
+            };
+            sys::mount::setattr(&fd, c"", attributes).during("mount", what)?;
+            Some(fd)
+        } else {
+            None
+        };
+        let name = hierarchy.mount.file_name().and_then(|name| name.to_str()).unwrap_or("cgroup").to_owned();
+        parts.push(Part { name, controllers: controllers.to_vec(), bind });
+    }
+    Ok(CgroupView::Hierarchies(parts))
+}
+
+/// Mounts the view on `target`. Runs in the child, in its cgroup.
+pub fn attach(view: &CgroupView, mount: &Mount, target: impl AsFd) -> Result<()> {
+    let what = || describe(mount);
+    let parts = match view {
+        CgroupView::Unified => {
+            let fd = filesystem::create("cgroup2", Some("cgroup"), &[], mount.attributes, &what())?;
+            return filesystem::attach(fd, target).during("mount", what);
+        }
+        CgroupView::Hierarchies(parts) => parts,
+    };
+    let options = [("mode".to_owned(), Some("755".to_owned()))];
+    let attributes = mount.attributes & !sys::mount::attr::RDONLY;
+    let tmpfs = filesystem::create("tmpfs", Some("tmpfs"), &options, attributes, &what())?;
+    filesystem::attach(&tmpfs, target).during("mount", what)?;
+    for part in parts {
+        rustix::fs::mkdirat(&tmpfs, &part.name, Mode::from_raw_mode(0o755)).during("mount", what)?;
+        let own;
+        let fd = match &part.bind {
+            Some(bind) => bind,
+            None => {
+                own =
+                    filesystem::create("cgroup", Some("cgroup"), &part.options(), mount.attributes, &what())?;
+                &own
+            }
+        };
+        filesystem::attach_at(fd, &tmpfs, &part.name).during("mount", what)?;
+        for controller in part.controllers.iter().filter(|name| **name != part.name && !name.contains('=')) {
+            match rustix::fs::symlinkat(Path::new(&part.name), &tmpfs, controller.as_str()) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error).during("mount", what),
+            }
+        }
+    }
+    if mount.attributes & sys::mount::attr::RDONLY != 0 {
+        let attributes =
+            sys::mount::Attributes { set: sys::mount::attr::RDONLY, ..sys::mount::Attributes::default() };
+        sys::mount::setattr(&tmpfs, c"", attributes).during("mount", what)?;
+    }
+    Ok(())
+}
+
+impl Part {
+    fn options(&self) -> Vec<(String, Option<String>)> {
+        let option = |name: &String| match name.split_once('=') {
+            Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+            None => (name.clone(), None),
+        };
+        self.controllers.iter().map(option).collect()
+    }
+}

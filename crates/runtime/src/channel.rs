@@ -1,0 +1,123 @@
+//! The line between the launcher and the process that is becoming a container: a pair of sockets, closed by a successful
+//! `execve`. One packet is one message, so nothing needs framing.
+//!
+//! ```text
+//!   launcher ── go ──▶ child                   maps are written, the cgroup is joined, hooks have run
+//!   launcher ◀── ready, terminal ── child      ready: now run the hooks
+//!   launcher ◀── executing, then end ── child  the program runs
+//!   launcher ◀── failed ── child
+//! ```
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+use crate::error::{LaunchError, Result};
+
+/// What the child says.
+pub enum Message {
+    /// The namespaces and mounts are there: run the hooks, then say go.
+    Ready,
+    /// The master of its terminal.
+    Terminal(OwnedFd),
+    /// All is done but `execve`: if the line ends now, without another word, the program runs.
+    Executing,
+    /// It did not work.
+    Failed(LaunchError),
+}
+
+/// One end.
+pub struct Channel(OwnedFd);
+
+/// Both ends: the launcher's and the child's.
+pub fn pair() -> io::Result<(Channel, Channel)> {
+    let (left, right) =
+        rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    // Numbers below 3 are about to be replaced by the standard streams.
+    Ok((Channel(left), Channel(above_stdio(right)?)))
+}
+
+/// The descriptor, moved if it has the number of a standard stream.
+pub fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
+    use std::os::fd::AsRawFd;
+    match fd.as_raw_fd() {
+        0..=2 => Ok(rustix::io::fcntl_dupfd_cloexec(&fd, 3)?),
+        _ => Ok(fd),
+    }
+}
+
+impl Channel {
+    /// Launcher: lets the child go on.
+    pub fn go(&self) -> io::Result<()> {
+        sys::fdpass::send(&self.0, b"g", &[])
+    }
+
+    /// Child: waits for [`Self::go`]. An error when the launcher is gone.
+    pub fn wait(&self) -> Result<()> {
+        match sys::fdpass::recv(&self.0, &mut [0; 1]) {
+            Ok((1, _)) => Ok(()),
+            _ => Err(LaunchError::other("wait", "the launcher is gone")),
+        }
+    }
+
+    fn say(&self, bytes: &[u8]) -> Result<()> {
+        sys::fdpass::send(&self.0, bytes, &[]).map_err(|_| LaunchError::other("wait", "the launcher is gone"))
+    }
+
+    /// Child: see [`Message::Ready`].
+    pub fn ready(&self) -> Result<()> {
+        self.say(b"r")
+    }
+
+    /// Child: see [`Message::Executing`].
+    pub fn executing(&self) -> Result<()> {
+        self.say(b"x")
+    }
+
+    /// Child: see [`Message::Terminal`].
+    pub fn terminal(&self, master: impl AsFd) -> io::Result<()> {
+        sys::fdpass::send(&self.0, b"t", &[master.as_fd()])
+    }
+
+    /// Child: see [`Message::Failed`].
+    pub fn failed(&self, error: &LaunchError) {
+        let json = serde_json::to_vec(error).unwrap_or_default();
+        let mut bytes = vec![b'f'];
+        bytes.extend(&json[..json.len().min(60_000)]);
+        // Nobody is left to hear of a second failure.
+        let _ = sys::fdpass::send(&self.0, &bytes, &[]);
+    }
+
+    /// Launcher: a message that is there already.
+    pub fn try_receive(&self) -> Option<Message> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&now)) {
+            Ok(1) => self.receive().ok().flatten(),
+            _ => None,
+        }
+    }
+
+    /// Launcher: the next message; `None` is the end.
+    pub fn receive(&self) -> io::Result<Option<Message>> {
+        let mut buffer = vec![0; 65_536];
+        let (count, fds) = match sys::fdpass::recv(&self.0, &mut buffer) {
+            Ok(received) => received,
+            // The child died with our "go" unread.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let invalid = || io::Error::from(io::ErrorKind::InvalidData);
+        match buffer.get(..count).and_then(<[u8]>::split_first) {
+            None => Ok(None),
+            Some((b'r', _)) => Ok(Some(Message::Ready)),
+            Some((b'x', _)) => Ok(Some(Message::Executing)),
+            Some((b't', _)) => {
+                fds.into_iter().next().map(|fd| Some(Message::Terminal(fd))).ok_or_else(invalid)
+            }
+            Some((b'f', json)) => Ok(Some(Message::Failed(serde_json::from_slice(json)?))),
+            Some(_) => Err(invalid()),
+        }
+    }
+}

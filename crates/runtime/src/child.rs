@@ -1,0 +1,328 @@
+//! The child between clone and `execve`: from a copy of the launcher to the container's first process. Never logs, never unwinds,
+//! takes no lock, leaves by `_exit` only; an error goes over the [`Channel`](crate::channel::Channel).
+//!
+//! ```text
+//!   (user namespace: wait) ─ private mounts ─ root ─ mounts ─ /dev ─ wait (v1 cgroups, hooks) ─ pivot_root ─ names, sysctls ─
+//!   read-only and masked paths ─ [process::run] user, capabilities, filter, execve
+//! ```
+
+use std::convert::Infallible;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::mount::{MountPropagationFlags, UnmountFlags};
+use rustix::process::DumpableBehavior;
+
+use crate::error::{During, LaunchError, Result};
+use crate::filesystem::{self, Overlay};
+use crate::plan::{LaunchPlan, Mount, MountSource, Namespace};
+use crate::prepare::{self, Prepared, Ready, describe};
+use crate::process::{self, Surroundings};
+use crate::root::Root;
+use crate::streams::{self, Streams};
+use crate::{cgroup_view, copy_up, devices, hooks, masks, terminal};
+
+/// What the child was given.
+pub struct Setup<'a> {
+    pub plan: &'a LaunchPlan,
+    pub prepared: Prepared,
+    pub streams: Streams,
+    pub console_size: Option<(u16, u16)>,
+    pub around: Surroundings,
+    /// When the launcher says go.
+    pub wait: Wait,
+    /// Processes of another container can see this one.
+    pub observed: bool,
+}
+
+/// When the child waits for the launcher.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Never.
+    No,
+    /// Before anything else: it has no ids yet, or a namespace depends on the cgroup.
+    First,
+    /// When the mounts are done: the launcher's work runs beside the child's.
+    Later,
+}
+
+/// Does all of it; returns only on failure.
+pub fn run(setup: &Setup<'_>) -> Result<Infallible> {
+    let (plan, channel) = (setup.plan, &setup.around.channel);
+    if setup.observed {
+        // A copy of the launcher must not be traced or looked into by a container that it has just joined (CVE-2016-9962).
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .during("launch", || "set the process not dumpable".to_owned())?;
+    }
+    if setup.wait == Wait::First {
+        channel.wait()?;
+    }
+    if plan.namespaces.user != Namespace::Host {
+        become_root()?;
+    }
+    rustix::process::umask(rustix::fs::Mode::empty());
+    new_keyring()?;
+    if plan.namespaces.cgroup == Namespace::New {
+        // Its root is the cgroup that we are in now.
+        sys::namespace::unshare(sys::clone::NEWCGROUP)
+            .during("namespaces", || "make a cgroup namespace".to_owned())?;
+    }
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .during("rootfs", || "make mounts private".to_owned())?;
+    let root = Root::new(attach_root(&setup.prepared.rootfs)?);
+    let late = mounts(plan, &setup.prepared, &root)?;
+    devices::rest(plan, &root, setup.prepared.dev_is_populated, &setup.prepared.host_nodes)?;
+    let terminal = match setup.streams {
+        Streams::Terminal => Some(terminal::open(&root, setup.console_size)?),
+        _ => None,
+    };
+    if let Some(terminal) = &terminal {
+        channel.terminal(&terminal.master).during("terminal", || "hand over the terminal".to_owned())?;
+        console(plan, &root, terminal)?;
+    }
+    for (mount, fd) in late {
+        set_read_only(fd).during("mount", || describe(mount))?;
+    }
+    if setup.wait == Wait::Later {
+        channel.wait()?;
+    }
+    if let Some(planned) = &plan.hooks {
+        channel.ready()?;
+        channel.wait()?;
+        hooks::run(
+            &planned.create_container,
+            "createContainer",
+            planned,
+            "creating",
+            rustix::process::getpid().as_raw_pid(),
+        )?;
+    }
+    pivot(&root)?;
+    names(plan)?;
+    for (name, value) in &plan.sysctls {
+        process::write_proc(&setup.around.proc, &format!("sys/{name}"), value)
+            .during("sysctl", || format!("write sysctl key {}", name.replace('/', ".")))?;
+    }
+    if let Some(propagation) = plan.rootfs_propagation {
+        prepare::set_propagation(root.fd(), propagation)
+            .during("rootfs", || "set the propagation of the root".to_owned())?;
+    }
+    if plan.rootfs_readonly {
+        set_read_only(root.fd()).during("rootfs", || "make the root read-only".to_owned())?;
+    }
+    masks::read_only(&plan.readonly_paths, &root)?;
+    masks::mask(&plan.masked_paths, &root, &setup.prepared.null, &setup.prepared.empty)?;
+    streams::install(&setup.streams, terminal.as_ref())?;
+    drop(terminal);
+    if let Some(planned) = &plan.hooks {
+        hooks::run(
+            &planned.start_container,
+            "startContainer",
+            planned,
+            "created",
+            rustix::process::getpid().as_raw_pid(),
+        )?;
+    }
+    process::run(&plan.process, &root, &setup.around)
+}
+
+/// Inside a new user namespace nobody is anybody until told so.
+pub fn become_root() -> Result<()> {
+    use rustix::thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+    let what = || "become root in the user namespace".to_owned();
+    set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).during("user namespace", what)?;
+    match set_thread_groups(&[]) {
+        Ok(()) | Err(Errno::PERM) => {}
+        Err(error) => return Err(error).during("user namespace", what),
+    }
+    set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).during("user namespace", what)
+}
+
+/// The launcher's keys are none of the container's business.
+pub fn new_keyring() -> Result<()> {
+    match sys::process::new_session_keyring() {
+        // A kernel, or a filter above us, without keys.
+        Err(error) if !matches!(error.raw_os_error(), Some(NOSYS | PERM)) => {
+            Err(error).during("keyring", || "join a new session keyring".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+const NOSYS: i32 = Errno::NOSYS.raw_os_error();
+const PERM: i32 = Errno::PERM.raw_os_error();
+
+/// Attaches the root somewhere in our mount namespace, which `pivot_root` demands: on top of the old root.
+fn attach_root(overlay: &Overlay) -> Result<OwnedFd> {
+    match overlay {
+        Overlay::Mount(mount) => {
+            filesystem::attach_at(mount, rustix::fs::CWD, "/")
+                .during("rootfs", || "attach the container's root".to_owned())?;
+            rustix::io::fcntl_dupfd_cloexec(mount, 3)
+                .during("rootfs", || "keep the container's root".to_owned())
+        }
+        Overlay::Legacy(overlay) => overlay.mount(),
+    }
+}
+
+/// Attaches all mounts; returns those that become read-only at the end.
+fn mounts<'a>(plan: &'a LaunchPlan, prepared: &Prepared, root: &Root) -> Result<Vec<(&'a Mount, OwnedFd)>> {
+    let mut late = Vec::new();
+    for (mount, ready) in plan.mounts.iter().zip(&prepared.mounts) {
+        let (target, folder) = target(mount, ready, root)?;
+        let created;
+        let fd = match (ready, &mount.source) {
+            (Ready::Cgroups(view), _) => {
+                cgroup_view::attach(view, mount, target)?;
+                continue;
+            }
+            (Ready::Detached { mount: fd, .. }, _) => fd,
+            (Ready::InChild, MountSource::New { fstype, source, options }) => {
+                let attributes = prepare::first_attributes(mount);
+                created =
+                    filesystem::create(fstype, source.as_deref(), options, attributes, &describe(mount))?;
+                if mount.copy_up {
+                    copy_up::copy(&target, &created)
+                        .during("mount", || format!("{}: tmpcopyup", describe(mount)))?;
+                }
+                prepare::change(&created, mount)?;
+                &created
+            }
+            (Ready::InChild, _) => continue,
+        };
+        attach(mount, fd, &target, folder)?;
+        if prepare::is_read_only_late(mount) {
+            let fd = rustix::io::fcntl_dupfd_cloexec(fd, 3).during("mount", || describe(mount))?;
+            late.push((mount, fd));
+        }
+    }
+    Ok(late)
+}
+
+fn attach(mount: &Mount, fd: &OwnedFd, target: &OwnedFd, folder: bool) -> Result<()> {
+    match filesystem::attach(fd, target) {
+        Err(Errno::INVAL | Errno::NOTDIR) if is_folder(target) != folder => Err(LaunchError::other(
+            "mount",
+            format!(
+                "{}: not a directory: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type",
+                describe(mount)
+            ),
+        )),
+        result => result.during("mount", || describe(mount)),
+    }
+}
+
+fn is_folder(fd: &OwnedFd) -> bool {
+    rustix::fs::fstat(fd).is_ok_and(|stat| {
+        rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory
+    })
+}
+
+/// What may be mounted inside /proc: files that tell about resources (lxcfs and the like), none that decides.
+const INSIDE_PROC: [&str; 11] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/net/dev",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/crypto/fips_enabled",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+];
+
+const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+
+/// The mount point, made if missing, and whether it has to be a folder.
+fn target(mount: &Mount, ready: &Ready, root: &Root) -> Result<(OwnedFd, bool)> {
+    let what = || describe(mount);
+    let path = mount.target.as_str();
+    if let MountSource::New { fstype, .. } = &mount.source
+        && ["proc", "sysfs"].contains(&fstype.as_str())
+    {
+        // Everybody trusts these two by their name, so a link in the image must not move them elsewhere.
+        let found = match root.open_ordinary(path, OFlags::PATH | OFlags::DIRECTORY) {
+            Err(Errno::NOENT) => root.folder(path).and_then(|_| root.open_ordinary(path, OFlags::PATH)),
+            result => result,
+        };
+        let found = match found {
+            Err(Errno::LOOP | Errno::NOTDIR) => Err(LaunchError::other(
+                "mount",
+                format!("filesystem {fstype:?} must be mounted on ordinary directory"),
+            )),
+            result => result.during("mount", what),
+        };
+        return found.map(|fd| (fd, true));
+    }
+    let folder = !matches!(ready, Ready::Detached { folder: false, .. });
+    let target = match (&mount.source, folder) {
+        (MountSource::Bind { nofollow: true, .. }, _) => root
+            .open(path, OFlags::PATH | OFlags::NOFOLLOW)
+            .or_else(|_| if folder { root.folder(path) } else { root.file(path) }),
+        (_, true) => match root.folder(path) {
+            // The complaint comes when it is attached.
+            Err(Errno::NOTDIR) => root.open(path, OFlags::PATH),
+            result => result,
+        },
+        (_, false) => root.file(path),
+    };
+    let target = target.during("mount", what)?;
+    let ours = path.starts_with("/dev/") || path.starts_with("/sys/");
+    if !ours
+        && rustix::fs::fstatfs(&target).during("mount", what)?.f_type as i64 == PROC_SUPER_MAGIC
+        && !INSIDE_PROC.contains(&path)
+    {
+        return Err(LaunchError::other(
+            "mount",
+            format!("{}: {path:?} cannot be mounted because it is inside /proc", what()),
+        ));
+    }
+    Ok((target, folder))
+}
+
+fn set_read_only(fd: impl std::os::fd::AsFd) -> std::io::Result<()> {
+    let attributes =
+        sys::mount::Attributes { set: sys::mount::attr::RDONLY, ..sys::mount::Attributes::default() };
+    sys::mount::setattr(fd, c"", attributes)
+}
+
+/// The terminal is also at /dev/console.
+fn console(plan: &LaunchPlan, root: &Root, terminal: &terminal::Terminal) -> Result<()> {
+    if !plan.populate_dev {
+        return Ok(());
+    }
+    let what = || "mount the terminal on /dev/console".to_owned();
+    let target = devices::console(root).during("terminal", what)?;
+    let mount =
+        filesystem::clone_tree(&terminal.slave, Path::new(""), false, true).during("terminal", what)?;
+    filesystem::attach(mount, target).during("terminal", what)
+}
+
+/// Makes the container's root the root of the mount namespace and lets go of the old one.
+fn pivot(root: &Root) -> Result<()> {
+    let what = || "pivot_root".to_owned();
+    rustix::process::fchdir(root.fd()).during("rootfs", what)?;
+    // The old root lands on top of the new one, and "." is what lies on top: no folder of the image is needed for it.
+    rustix::process::pivot_root(".", ".").during("rootfs", what)?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH)
+        .during("rootfs", || "unmount the host's root in the container".to_owned())?;
+    rustix::process::chdir("/").during("rootfs", what)
+}
+
+fn names(plan: &LaunchPlan) -> Result<()> {
+    if plan.namespaces.uts != Namespace::New {
+        return Ok(());
+    }
+    if let Some(name) = &plan.hostname {
+        rustix::system::sethostname(name.as_bytes()).during("hostname", || format!("sethostname {name}"))?;
+    }
+    if let Some(name) = &plan.domainname {
+        rustix::system::setdomainname(name.as_bytes())
+            .during("hostname", || format!("setdomainname {name}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! Starting a process in a running container: born in the container's pid namespace and (v2) cgroup, it enters the other
+//! namespaces by one `setns` on the container's pidfd, and becomes the program by the same steps as a first process.
+
+use std::convert::Infallible;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::DumpableBehavior;
+
+use crate::channel;
+use crate::error::{During, LaunchError, Result};
+use crate::launch::{cgroup_error, end, join_cgroups, listen, set_oom_score};
+use crate::plan::ExecPlan;
+use crate::process::{self, Surroundings};
+use crate::root::Root;
+use crate::streams::{self, Streams};
+use crate::{ExecTarget, Launched, Stdio, child, join, prepare, terminal};
+
+/// Starts a process in a running container.
+pub fn exec(
+    target: &ExecTarget,
+    plan: &ExecPlan,
+    stdio: Stdio,
+    console_size: Option<(u16, u16)>,
+) -> Result<Launched> {
+    let what = || "start the process".to_owned();
+    let gone = || "the container is not running".to_owned();
+    let pid = rustix::process::Pid::from_raw(target.pid).ok_or_else(|| LaunchError::other("exec", gone()))?;
+    let pidfd =
+        rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).during("exec", gone)?;
+    let namespaces = namespaces(target.pid)?;
+    let entry = target.cgroup.as_ref().map(cgroup::Cgroup::entry).transpose().map_err(cgroup_error)?;
+    let (ours, theirs) = channel::pair().during("exec", what)?;
+    let stdio = if plan.terminal { Stdio::Terminal } else { stdio };
+    let streams = streams::prepare(stdio)?;
+    let own_user = namespaces & sys::clone::NEWUSER != 0;
+    let around = Surroundings::gather(theirs, prepare::host_proc()?, own_user)?;
+
+    let entered = join::enter_pid(&pidfd)?;
+    let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref());
+    let mut parents_end = Some(ours);
+    let child = sys::clone3(0, unified.map(AsFd::as_fd), || {
+        drop(parents_end.take());
+        let Err(error) = inside(plan, &pidfd, namespaces, &streams, console_size, &around);
+        around.channel.failed(&error);
+        1
+    });
+    let left = entered.leave();
+    let child = child.during("exec", gone)?;
+    drop(around);
+    let Some(channel) = parents_end else { return Err(LaunchError::other("exec", what())) };
+    let mut terminal = None;
+    let started = left.and_then(|()| {
+        join_cgroups(entry.as_ref().map_or(&[], |entry| &entry.procs), child.pid)?;
+        if let Some(score) = plan.oom_score_adj {
+            set_oom_score(child.pid, score)?;
+        }
+        channel.go().during("exec", what)?;
+        listen(&channel, &mut terminal, || Ok(()))?;
+        sys::process::start_ticks(child.pid).during("exec", what)
+    });
+    match started {
+        Ok(start_ticks) => {
+            let cgroup = match &target.cgroup {
+                Some(cgroup) => cgroup.clone(),
+                None => cgroup::Cgroup::open(&cgroup::Host::detect().map_err(cgroup_error)?, ""),
+            };
+            Ok(Launched { pid: child.pid, pidfd: child.pidfd, terminal, cgroup, start_ticks })
+        }
+        Err(error) => {
+            end(&child.pidfd);
+            Err(error)
+        }
+    }
+}
+
+/// All namespaces of a process, as flags of `setns`; the user namespace only if it is not ours, since nobody may enter his own.
+fn namespaces(pid: i32) -> Result<u64> {
+    use sys::clone::{NEWCGROUP, NEWIPC, NEWNET, NEWNS, NEWTIME, NEWUSER, NEWUTS};
+    let mut flags = NEWNS | NEWNET | NEWUTS | NEWIPC | NEWCGROUP;
+    let inode =
+        |pid: &str, name: &str| std::fs::metadata(format!("/proc/{pid}/ns/{name}")).map(|file| file.ino());
+    let what = || "look at the container's namespaces".to_owned();
+    let pid = pid.to_string();
+    if inode("self", "user").during("exec", what)? != inode(&pid, "user").during("exec", what)? {
+        flags |= NEWUSER;
+    }
+    if inode(&pid, "time").is_ok() {
+        flags |= NEWTIME;
+    }
+    Ok(flags)
+}
+
+fn inside(
+    plan: &ExecPlan,
+    pidfd: &OwnedFd,
+    namespaces: u64,
+    streams: &Streams,
+    console_size: Option<(u16, u16)>,
+    around: &Surroundings,
+) -> Result<Infallible> {
+    // Before anybody in the container sees us (CVE-2016-9962).
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .during("exec", || "set the process not dumpable".to_owned())?;
+    // The launcher's own cgroup must not pay for what follows, nor the cgroup namespace begin there.
+    around.channel.wait()?;
+    child::new_keyring()?;
+    sys::namespace::setns(pidfd, namespaces)
+        .during("namespaces", || "join the namespaces of the container".to_owned())?;
+    if namespaces & sys::clone::NEWUSER != 0 {
+        child::become_root()?;
+    }
+    let what = || "open the root of the container".to_owned();
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = Root::new(rustix::fs::open("/", flags, Mode::empty()).during("rootfs", what)?);
+    let terminal = match streams {
+        Streams::Terminal => Some(terminal::open(&root, console_size)?),
+        _ => None,
+    };
+    if let Some(terminal) = &terminal {
+        around
+            .channel
+            .terminal(&terminal.master)
+            .during("terminal", || "hand over the terminal".to_owned())?;
+    }
+    streams::install(streams, terminal.as_ref())?;
+    drop(terminal);
+    process::run(plan, &root, around)
+}

@@ -1,0 +1,178 @@
+//! New file systems as detached mounts: `fsopen`, one `fsconfig` an option, `fsmount`. Attaches nothing.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags};
+
+use crate::error::{During, LaunchError, Result, reason};
+
+/// The kernel's limit of a value given to `fsconfig`.
+const MAX_VALUE: usize = 255;
+
+/// A file system being made.
+struct Context<'a> {
+    fd: OwnedFd,
+    what: &'a str,
+}
+
+impl Context<'_> {
+    fn fail(&self, error: impl Into<io::Error>) -> LaunchError {
+        let mut message = format!("{}: {}", self.what, reason(&error.into()));
+        let log = sys::mount::context_log(&self.fd);
+        if !log.is_empty() {
+            message = format!("{message} ({log})");
+        }
+        LaunchError::other("mount", message)
+    }
+
+    fn set(&self, name: &str, value: Option<&str>) -> Result<()> {
+        match value {
+            Some(value) => rustix::mount::fsconfig_set_string(&self.fd, name, value),
+            None => rustix::mount::fsconfig_set_flag(&self.fd, name),
+        }
+        .map_err(|error| self.fail(error))
+    }
+
+    fn mount(&self, attributes: u64) -> Result<OwnedFd> {
+        rustix::mount::fsconfig_create(&self.fd).map_err(|error| self.fail(error))?;
+        let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
+        rustix::mount::fsmount(&self.fd, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+            .map_err(|error| self.fail(error))
+    }
+}
+
+fn context<'a>(fstype: &str, what: &'a str) -> Result<Context<'a>> {
+    let fd =
+        rustix::mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC).during("mount", || what.to_owned())?;
+    Ok(Context { fd, what })
+}
+
+/// A new file system. `what` begins the message of an error.
+pub fn create(
+    fstype: &str,
+    source: Option<&str>,
+    options: &[(String, Option<String>)],
+    attributes: u64,
+    what: &str,
+) -> Result<OwnedFd> {
+    let context = context(fstype, what)?;
+    if let Some(source) = source.filter(|source| !source.is_empty()) {
+        context.set("source", Some(source))?;
+    }
+    for (name, value) in options {
+        context.set(name, value.as_deref())?;
+    }
+    context.mount(attributes)
+}
+
+/// A root file system of layers.
+pub enum Overlay {
+    /// Ready to attach.
+    Mount(OwnedFd),
+    /// Has to be mounted with `mount(2)` in the container's own mount namespace: before Linux 6.8 the new calls take only short
+    /// lists of layers.
+    Legacy(LegacyOverlay),
+}
+
+/// See [`Overlay::Legacy`].
+pub struct LegacyOverlay {
+    options: String,
+    /// A folder to mount on, in a mount namespace that dies with its old root.
+    upper: PathBuf,
+    /// The options name these by number.
+    _layers: Vec<OwnedFd>,
+}
+
+/// Redirects and indexes would tie the upper folder to this set of layers; a container's must survive a changed one.
+const INDEX: (&str, &str) = ("index", "off");
+
+/// The first kernel that takes layers one by one ("lowerdir+"). An older one takes the option and fails later, so it is not asked.
+const LAYER_BY_LAYER: (u32, u32) = (6, 8);
+
+/// Puts layers (top-most first) below a folder for changes.
+pub fn overlay(lower: &[PathBuf], upper: &Path, work: &Path) -> Result<Overlay> {
+    let long = |path: &Path| path.as_os_str().len() > MAX_VALUE;
+    let all_fit = !lower.iter().map(PathBuf::as_path).chain([upper, work]).any(long);
+    if crate::defaults::running_kernel() < LAYER_BY_LAYER || !all_fit {
+        return legacy(lower, upper, work).map(Overlay::Legacy);
+    }
+    let context = context("overlay", "mount the overlay of the container's layers")?;
+    context.set("source", Some("overlay"))?;
+    for layer in lower {
+        context.set("lowerdir+", Some(path_text(layer)?)).map_err(|error| LaunchError {
+            message: format!("{} [layer {}]", error.message, layer.display()),
+            ..error
+        })?;
+    }
+    context.set("upperdir", Some(path_text(upper)?))?;
+    context.set("workdir", Some(path_text(work)?))?;
+    context.set(INDEX.0, Some(INDEX.1))?;
+    context.mount(0).map(Overlay::Mount)
+}
+
+fn path_text(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| LaunchError::other("mount", format!("path {} is not UTF-8", path.display())))
+}
+
+/// Every folder is named by a descriptor: the page of options that `mount(2)` takes has room for some 180 layers then, and no
+/// name needs escaping.
+pub fn legacy(lower: &[PathBuf], upper: &Path, work: &Path) -> Result<LegacyOverlay> {
+    let mut layers = Vec::new();
+    let mut named = |path: &Path| {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty())
+            .during("mount", || format!("open layer {}", path.display()))?;
+        let name = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd));
+        layers.push(fd);
+        Ok::<_, LaunchError>(name)
+    };
+    let lower = lower.iter().map(|layer| named(layer)).collect::<Result<Vec<_>>>()?.join(":");
+    let (upper_name, work_name) = (named(upper)?, named(work)?);
+    let options =
+        format!("lowerdir={lower},upperdir={upper_name},workdir={work_name},{}={}", INDEX.0, INDEX.1);
+    Ok(LegacyOverlay { options, upper: upper.to_path_buf(), _layers: layers })
+}
+
+impl LegacyOverlay {
+    /// Mounts it over its own upper folder, and returns the root. Only in a private mount namespace.
+    pub fn mount(&self) -> Result<OwnedFd> {
+        let what = || "mount the overlay of the container's layers".to_owned();
+        let options = std::ffi::CString::new(self.options.as_str())
+            .map_err(|_| LaunchError::other("mount", "a layer's path contains a NUL byte"))?;
+        rustix::mount::mount("overlay", &self.upper, "overlay", MountFlags::empty(), options.as_c_str())
+            .during("mount", what)?;
+        rustix::fs::open(&self.upper, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .during("mount", what)
+    }
+}
+
+/// Moves a detached mount onto `target`.
+pub fn attach(mount: impl AsFd, target: impl AsFd) -> Result<(), rustix::io::Errno> {
+    use rustix::mount::MoveMountFlags as Flags;
+    let flags = Flags::MOVE_MOUNT_F_EMPTY_PATH | Flags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(mount, "", target, "", flags)
+}
+
+/// Moves a detached mount onto `name` in the folder `target`, whose content is known not to be a link.
+pub fn attach_at(mount: impl AsFd, target: impl AsFd, name: &str) -> Result<(), rustix::io::Errno> {
+    use rustix::mount::MoveMountFlags as Flags;
+    rustix::mount::move_mount(mount, "", target, name, Flags::MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+/// A detached copy of the mount at `path` (relative to `folder`; empty for `folder` itself).
+pub fn clone_tree(
+    folder: impl AsFd,
+    path: &Path,
+    recursive: bool,
+    follow: bool,
+) -> Result<OwnedFd, rustix::io::Errno> {
+    use rustix::mount::OpenTreeFlags as Flags;
+    let mut flags = Flags::OPEN_TREE_CLONE | Flags::OPEN_TREE_CLOEXEC;
+    flags.set(Flags::AT_RECURSIVE, recursive);
+    flags.set(Flags::AT_SYMLINK_NOFOLLOW, !follow);
+    flags.set(Flags::AT_EMPTY_PATH, path.as_os_str().is_empty());
+    rustix::mount::open_tree(folder, path, flags)
+}

@@ -1,0 +1,113 @@
+//! Namespaces that a new process is to be born into. The launcher, single-threaded, enters them for the moment of the clone and
+//! goes back home: then the child is in all of them from the start, also in a pid namespace, which nobody can enter for himself,
+//! and in those that a new user namespace has no power over.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::error::{During, Result};
+use crate::plan::{Namespace, Namespaces};
+
+/// Namespaces to go back to, the last entered first.
+pub struct Entered(Vec<(OwnedFd, u64)>);
+
+impl Entered {
+    /// Goes home.
+    pub fn leave(mut self) -> Result<()> {
+        self.back()
+    }
+
+    fn back(&mut self) -> Result<()> {
+        let mut result = Ok(());
+        while let Some((home, kind)) = self.0.pop() {
+            let left = sys::namespace::setns(home, kind)
+                .during("namespaces", || "return to the launcher's own namespaces".to_owned());
+            result = result.and(left);
+        }
+        result
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // Only on the way out of an error, which is the one to tell.
+        let _ = self.back();
+    }
+}
+
+fn kinds(namespaces: &Namespaces) -> [(&Namespace, &'static str, u64); 6] {
+    use sys::clone::{NEWCGROUP, NEWIPC, NEWNET, NEWPID, NEWTIME, NEWUTS};
+    [
+        (&namespaces.network, "net", NEWNET),
+        (&namespaces.uts, "uts", NEWUTS),
+        (&namespaces.ipc, "ipc", NEWIPC),
+        (&namespaces.pid, "pid", NEWPID),
+        (&namespaces.cgroup, "cgroup", NEWCGROUP),
+        (&namespaces.time, "time", NEWTIME),
+    ]
+}
+
+/// Enters what exists; returns the flags for the clone, which makes the rest, and the way home.
+pub fn enter(namespaces: &Namespaces, netns: Option<OwnedFd>) -> Result<(u64, Entered)> {
+    let mut flags = sys::clone::NEWNS;
+    if namespaces.user == Namespace::New {
+        flags |= sys::clone::NEWUSER;
+    }
+    let mut entered = Entered(Vec::new());
+    let mut netns = netns;
+    for (namespace, name, kind) in kinds(namespaces) {
+        let given = if kind == sys::clone::NEWNET { netns.take() } else { None };
+        match (namespace, given) {
+            (_, Some(fd)) => enter_one(&mut entered, fd, name, kind)?,
+            (Namespace::Path(path), None) => {
+                let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                    .during("namespaces", || format!("lstat {}", path.display()))?;
+                enter_one(&mut entered, fd, name, kind)?;
+            }
+            (Namespace::Host, None) => {}
+            // Made by the child, in its cgroup.
+            (Namespace::New, None) if kind == sys::clone::NEWCGROUP => {}
+            // The offsets can only be set while nobody is inside.
+            (Namespace::New, None) if kind == sys::clone::NEWTIME && !namespaces.time_offsets.is_empty() => {
+                let home = home(name)?;
+                sys::namespace::unshare(kind).during("namespaces", || "make a time namespace".to_owned())?;
+                entered.0.push((home, kind));
+                let lines = namespaces
+                    .time_offsets
+                    .iter()
+                    .map(|(clock, seconds, nanoseconds)| format!("{clock} {seconds} {nanoseconds}\n"))
+                    .collect::<String>();
+                std::fs::write("/proc/self/timens_offsets", lines)
+                    .during("namespaces", || "set the offsets of the time namespace".to_owned())?;
+            }
+            (Namespace::New, None) => flags |= kind,
+        }
+    }
+    Ok((flags, entered))
+}
+
+fn home(name: &str) -> Result<OwnedFd> {
+    rustix::fs::open(format!("/proc/self/ns/{name}"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .during("namespaces", || format!("open the launcher's {name} namespace"))
+}
+
+fn enter_one(entered: &mut Entered, fd: OwnedFd, name: &str, kind: u64) -> Result<()> {
+    let home = home(name)?;
+    sys::namespace::setns(fd, kind).during("namespaces", || format!("join the {name} namespace"))?;
+    entered.0.push((home, kind));
+    Ok(())
+}
+
+/// Enters only the pid namespace of the process behind `pidfd`, for the next clone.
+pub fn enter_pid(pidfd: &OwnedFd) -> Result<Entered> {
+    let home = home("pid")?;
+    sys::namespace::setns(pidfd, sys::clone::NEWPID)
+        .during("namespaces", || "join the pid namespace of the container".to_owned())?;
+    Ok(Entered(vec![(home, sys::clone::NEWPID)]))
+}
+
+/// Whether others are already where the process is going to be.
+pub fn is_observed(namespaces: &Namespaces) -> bool {
+    matches!(namespaces.pid, Namespace::Path(_))
+}

@@ -1,0 +1,262 @@
+//! What the launcher makes ready before the clone: detached mounts, the content of /dev, open descriptors. Runs with the host's
+//! view of paths. File systems that belong to a namespace of the container (proc, sysfs, mqueue, cgroup; all of them in a user
+//! namespace) are left to the child.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, OFlags};
+
+use crate::cgroup_view::{self, CgroupView};
+use crate::devices;
+use crate::error::{During, LaunchError, Result};
+use crate::filesystem::{self, Overlay};
+use crate::plan::{Device, LaunchPlan, Mount, MountSource, Namespace, Propagation, PropagationKind, RootFs};
+
+/// A mount on its way to the container.
+pub enum Ready {
+    /// Only has to be attached.
+    Detached {
+        /// The mount.
+        mount: OwnedFd,
+        /// Its root is a folder.
+        folder: bool,
+    },
+    /// Made in the child.
+    InChild,
+    /// The container's cgroups.
+    Cgroups(CgroupView),
+}
+
+/// All that is ready.
+pub struct Prepared {
+    pub rootfs: Overlay,
+    /// One for each mount of the plan.
+    pub mounts: Vec<Ready>,
+    /// The host's null device, to cover files with.
+    pub null: OwnedFd,
+    /// An empty read-only folder, to cover folders with.
+    pub empty: OwnedFd,
+    /// The host's /proc: surely procfs, whatever the container has there.
+    pub proc: OwnedFd,
+    /// /dev has its nodes and links.
+    pub dev_is_populated: bool,
+    /// The host's device nodes, for a user namespace, where none can be made.
+    pub host_nodes: Vec<(String, OwnedFd)>,
+}
+
+/// Makes everything ready. `cgroup` is the container's, if it has one.
+pub fn prepare(plan: &LaunchPlan, cgroup: Option<&cgroup::Cgroup>) -> Result<Prepared> {
+    let own_user = plan.namespaces.user != Namespace::Host;
+    let mut mounts = Vec::with_capacity(plan.mounts.len());
+    for mount in &plan.mounts {
+        mounts.push(ready(plan, mount, cgroup)?);
+    }
+    let dev = plan.mounts.iter().rposition(|mount| mount.target.trim_end_matches('/') == "/dev");
+    let mut dev_is_populated = false;
+    if let Some((index, Ready::Detached { mount, .. })) =
+        dev.and_then(|index| Some((index, mounts.get(index)?)))
+        && plan.populate_dev
+    {
+        populate(plan, index, mount)?;
+        dev_is_populated = true;
+    }
+    let host_nodes = if own_user && plan.populate_dev { host_nodes(&plan.devices) } else { Vec::new() };
+    Ok(Prepared {
+        rootfs: rootfs(&plan.rootfs)?,
+        mounts,
+        null: null_device()?,
+        empty: empty_folder()?,
+        proc: host_proc()?,
+        dev_is_populated,
+        host_nodes,
+    })
+}
+
+fn rootfs(rootfs: &RootFs) -> Result<Overlay> {
+    match rootfs {
+        RootFs::Overlay { lower, upper, work } => filesystem::overlay(lower, upper, work),
+        RootFs::Directory { path } => {
+            let mount = filesystem::clone_tree(rustix::fs::CWD, path, true, true)
+                .during("rootfs", || format!("invalid rootfs {}", path.display()))?;
+            set_propagation(&mount, Propagation { kind: PropagationKind::Private, recursive: true })
+                .during("rootfs", || "make the root private".to_owned())?;
+            Ok(Overlay::Mount(mount))
+        }
+    }
+}
+
+/// File systems whose content belongs to a namespace.
+fn is_namespaced(fstype: &str) -> bool {
+    ["proc", "sysfs", "mqueue", "cgroup", "cgroup2"].contains(&fstype)
+}
+
+/// The name of a mount in errors, as runc says it.
+pub fn describe(mount: &Mount) -> String {
+    let source = match &mount.source {
+        MountSource::Bind { path, .. } => path.display().to_string(),
+        MountSource::New { fstype, source, .. } => source.as_ref().unwrap_or(fstype).clone(),
+        MountSource::Cgroup => "cgroup".to_owned(),
+    };
+    format!("error mounting {source:?} to rootfs at {:?}", mount.target)
+}
+
+/// The attributes of a mount while it is being filled: nodes, mount points and copies come first, read-only last.
+pub fn first_attributes(mount: &Mount) -> u64 {
+    if is_read_only_late(mount) { mount.attributes & !sys::mount::attr::RDONLY } else { mount.attributes }
+}
+
+/// Whether read-only is set when everything is mounted.
+pub fn is_read_only_late(mount: &Mount) -> bool {
+    let fills_up = match &mount.source {
+        MountSource::New { fstype, .. } => fstype == "tmpfs" || mount.target.trim_end_matches('/') == "/dev",
+        _ => false,
+    };
+    fills_up && mount.attributes & sys::mount::attr::RDONLY != 0
+}
+
+fn ready(plan: &LaunchPlan, mount: &Mount, cgroup: Option<&cgroup::Cgroup>) -> Result<Ready> {
+    match &mount.source {
+        MountSource::New { fstype, source, options } => {
+            let needs_child =
+                plan.namespaces.user != Namespace::Host || is_namespaced(fstype) || mount.copy_up;
+            if needs_child {
+                return Ok(Ready::InChild);
+            }
+            let what = describe(mount);
+            let fd = filesystem::create(fstype, source.as_deref(), options, first_attributes(mount), &what)?;
+            change(&fd, mount)?;
+            Ok(Ready::Detached { mount: fd, folder: true })
+        }
+        MountSource::Bind { path, recursive, nofollow } => {
+            let fd = filesystem::clone_tree(rustix::fs::CWD, path, *recursive, !*nofollow)
+                .during("mount", || describe(mount))?;
+            let stat = rustix::fs::fstat(&fd).during("mount", || describe(mount))?;
+            if mount.attributes != 0 || mount.clear != 0 {
+                let attributes = sys::mount::Attributes {
+                    set: mount.attributes,
+                    clear: mount.clear,
+                    ..sys::mount::Attributes::default()
+                };
+                sys::mount::setattr(&fd, c"", attributes).during("mount", || describe(mount))?;
+            }
+            change(&fd, mount)?;
+            if let Some(idmap) = &mount.idmap
+                && !idmap.uid.is_empty()
+            {
+                let namespace = crate::user_namespace::with_mappings(&idmap.uid, &idmap.gid)?;
+                map_ids(&fd, mount, &namespace)?;
+            }
+            let folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+            Ok(Ready::Detached { mount: fd, folder })
+        }
+        MountSource::Cgroup => cgroup_view::prepare(plan, mount, cgroup).map(Ready::Cgroups),
+    }
+}
+
+/// Gives a detached bind mount the mapping of a user namespace.
+pub fn map_ids(fd: impl AsFd, mount: &Mount, namespace: &OwnedFd) -> Result<()> {
+    let attributes = sys::mount::Attributes {
+        set: sys::mount::attr::IDMAP,
+        user_namespace: Some(namespace.as_fd()),
+        recursive: mount.idmap.as_ref().is_some_and(|idmap| idmap.recursive),
+        ..sys::mount::Attributes::default()
+    };
+    sys::mount::setattr(fd, c"", attributes).during("mount", || format!("{}: idmap", describe(mount)))
+}
+
+/// Attributes of the whole tree, and propagation.
+pub fn change(fd: impl AsFd, mount: &Mount) -> Result<()> {
+    if mount.recursive_attributes != 0 || mount.recursive_clear != 0 {
+        let attributes = sys::mount::Attributes {
+            set: mount.recursive_attributes,
+            clear: mount.recursive_clear,
+            recursive: true,
+            ..sys::mount::Attributes::default()
+        };
+        sys::mount::setattr(&fd, c"", attributes).during("mount", || describe(mount))?;
+    }
+    for propagation in &mount.propagation {
+        set_propagation(&fd, *propagation).during("mount", || describe(mount))?;
+    }
+    Ok(())
+}
+
+/// Changes the propagation of the mount that `fd` is the root of.
+pub fn set_propagation(fd: impl AsFd, propagation: Propagation) -> std::io::Result<()> {
+    let kind = match propagation.kind {
+        PropagationKind::Unbindable => 1 << 17,
+        PropagationKind::Private => 1 << 18,
+        PropagationKind::Slave => 1 << 19,
+        PropagationKind::Shared => 1 << 20,
+    };
+    let attributes = sys::mount::Attributes {
+        propagation: kind,
+        recursive: propagation.recursive,
+        ..sys::mount::Attributes::default()
+    };
+    sys::mount::setattr(fd, c"", attributes)
+}
+
+/// Fills the detached /dev, which saves the child these calls: the nodes, the links, and the folders for mounts that follow.
+fn populate(plan: &LaunchPlan, index: usize, dev: &OwnedFd) -> Result<()> {
+    let mask = rustix::process::umask(Mode::empty());
+    let result = devices::populate(plan, dev).and_then(|()| {
+        for mount in &plan.mounts[index + 1..] {
+            if let Some(name) = mount.target.strip_prefix("/dev/")
+                && !name.contains('/')
+                && !matches!(mount.source, MountSource::Bind { .. })
+            {
+                match rustix::fs::mkdirat(dev, name, Mode::from_raw_mode(0o755)) {
+                    Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                    Err(error) => return Err(error).during("dev", || describe(mount)),
+                }
+            }
+        }
+        Ok(())
+    });
+    rustix::process::umask(mask);
+    result
+}
+
+fn host_nodes(devices: &[Device]) -> Vec<(String, OwnedFd)> {
+    devices
+        .iter()
+        .filter(|device| devices::is_same(Path::new(&device.path), device))
+        .filter_map(|device| {
+            let node = filesystem::clone_tree(rustix::fs::CWD, Path::new(&device.path), false, false).ok()?;
+            Some((device.path.clone(), node))
+        })
+        .collect()
+}
+
+fn null_device() -> Result<OwnedFd> {
+    let what = || "open /dev/null of the host".to_owned();
+    let null =
+        filesystem::clone_tree(rustix::fs::CWD, Path::new("/dev/null"), false, false).during("mask", what)?;
+    if devices::is_null(&null) {
+        Ok(null)
+    } else {
+        Err(LaunchError::other("mask", "/dev/null of the host is not the null device"))
+    }
+}
+
+fn empty_folder() -> Result<OwnedFd> {
+    use sys::mount::attr;
+    let attributes = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
+    let option = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
+    let options = [option("nr_blocks", "1"), option("nr_inodes", "1"), option("mode", "755")];
+    filesystem::create("tmpfs", Some("tmpfs"), &options, attributes, "make an empty folder for masked paths")
+}
+
+/// The host's /proc.
+pub fn host_proc() -> Result<OwnedFd> {
+    const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+    let what = || "open /proc of the host".to_owned();
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let proc = rustix::fs::open("/proc", flags, Mode::empty()).during("proc", what)?;
+    match rustix::fs::fstatfs(&proc).during("proc", what)?.f_type as i64 {
+        PROC_SUPER_MAGIC => Ok(proc),
+        _ => Err(LaunchError::other("proc", "/proc of the host is not procfs")),
+    }
+}

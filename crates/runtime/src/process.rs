@@ -1,0 +1,244 @@
+//! The last steps before a program runs, for a container's first process and for later ones: user, limits, privileges, filter,
+//! `execve`. Runs in the child, inside the container's namespaces and root. Irrevocable: every failure ends the child.
+
+use std::convert::Infallible;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use rustix::thread::{Gid, Uid};
+
+use crate::channel::Channel;
+use crate::error::{During, LaunchError, Result};
+use crate::identity::{self, Identity};
+use crate::plan::Process;
+use crate::root::Root;
+use crate::{program, streams};
+
+/// What the steps need besides the plan; gathered by the launcher.
+pub struct Surroundings {
+    /// The child's end of the line.
+    pub channel: Channel,
+    /// The host's /proc.
+    pub proc: OwnedFd,
+    /// Signals that the launcher ignores.
+    pub ignored: u64,
+    /// The kernel's highest capability.
+    pub last_capability: u32,
+    /// Capabilities that can be given at all.
+    pub available: u64,
+}
+
+impl Surroundings {
+    /// Looks at the launcher. With `all` capabilities can be given as in a new user namespace.
+    pub fn gather(channel: Channel, proc: OwnedFd, all: bool) -> Result<Self> {
+        let what = || "look at the launcher".to_owned();
+        let available = if all { u64::MAX } else { sys::caps::permitted().during("launch", what)? };
+        Ok(Self {
+            channel,
+            proc,
+            ignored: sys::signal::ignored().during("launch", what)?,
+            last_capability: sys::caps::last(),
+            available,
+        })
+    }
+}
+
+/// Turns this process into the program.
+pub fn run(process: &Process, root: &Root, around: &Surroundings) -> Result<Infallible> {
+    let identity = identity::resolve(&process.user, root)?;
+    streams::give_to(identity.uid)?;
+    security_labels(process, &around.proc)?;
+    scheduling(process)?;
+    for limit in &process.rlimits {
+        sys::process::set_rlimit(limit.resource, limit.soft, limit.hard).during("rlimits", || {
+            format!("error setting rlimits for ready process: error setting rlimit type {}", limit.resource)
+        })?;
+    }
+    rustix::process::umask(Mode::from_raw_mode(process.umask.unwrap_or(0o022)));
+
+    // As root first: the user may not be allowed to look at the folders above. The other way round on a network file system that
+    // does not trust root.
+    if process.create_cwd {
+        root.folder(&process.cwd).during("cwd", || format!("mkdir {}", process.cwd)).map(drop).or_else(
+            |error| if rustix::fs::stat(process.cwd.as_str()).is_ok() { Ok(()) } else { Err(error) },
+        )?;
+    }
+    let entered = rustix::process::chdir(process.cwd.as_str());
+    become_user(process, &identity, around)?;
+    let cwd = || format!("chdir to cwd ({:?}) set in config.json failed", process.cwd);
+    match entered {
+        Err(Errno::ACCESS | Errno::PERM) => {
+            rustix::process::chdir(process.cwd.as_str()).during("cwd", cwd)?
+        }
+        result => result.during("cwd", cwd)?,
+    }
+    check_cwd()?;
+
+    let program = program::Program::prepare(process, &identity)?;
+    around.channel.executing()?;
+    sys::signal::restore_default(around.ignored).during("signals", || "reset signals".to_owned())?;
+    sys::signal::set_mask(0).during("signals", || "reset the signal mask".to_owned())?;
+    sys::exec::close_on_exec_from(3).during("descriptors", || "close descriptors".to_owned())?;
+    confine(process, around)?;
+    Err(program.execute())
+}
+
+/// A current folder outside of the root could only come from a descriptor of the host that was left open (CVE-2024-21626).
+fn check_cwd() -> Result<()> {
+    match rustix::process::getcwd(Vec::new()) {
+        Ok(path) if path.to_bytes().starts_with(b"/") => Ok(()),
+        Ok(_) | Err(Errno::NOENT) => Err(LaunchError::other(
+            "cwd",
+            "current working directory is outside of container mount namespace root -- possible container breakout detected",
+        )),
+        Err(error) => {
+            Err(error).during("cwd", || "failed to verify if current working directory is safe".to_owned())
+        }
+    }
+}
+
+/// Bounding set, groups, group, user. Keeps the permitted capabilities.
+fn become_user(process: &Process, identity: &Identity, around: &Surroundings) -> Result<()> {
+    for capability in 0..=around.last_capability {
+        if process.capabilities.bounding & 1 << capability == 0 {
+            sys::caps::drop_from_bounding_set(capability)
+                .during("capabilities", || format!("drop capability {capability} from the bounding set"))?;
+        }
+    }
+    if process.no_new_privs {
+        rustix::thread::set_no_new_privs(true).during("no_new_privs", || "set no_new_privs".to_owned())?;
+    }
+    let groups: Vec<Gid> = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    match rustix::thread::set_thread_groups(&groups) {
+        // A user namespace that an unprivileged user made has no say over groups.
+        Err(Errno::PERM) if groups.is_empty() => {}
+        result => result.during("user", || "setgroups".to_owned())?,
+    }
+    if identity.uid != 0 {
+        rustix::thread::set_keep_capabilities(true).during("user", || "keep capabilities".to_owned())?;
+    }
+    let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+    rustix::thread::set_thread_res_gid(gid, gid, gid)
+        .during("user", || format!("setgid {}", identity.gid))?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
+        .during("user", || format!("setuid {}", identity.uid))?;
+    let wanted = &process.capabilities;
+    if identity.uid != 0 && process.seccomp.is_some() && !process.no_new_privs {
+        // The filter needs CAP_SYS_ADMIN, and the change of user has emptied the effective set.
+        let admin = 1 << sys::caps::SYS_ADMIN;
+        let held = (wanted.permitted | wanted.effective | admin) & around.available;
+        sys::caps::set(held, held, wanted.inheritable & around.available)
+            .during("capabilities", || "keep CAP_SYS_ADMIN for the filter".to_owned())?;
+    }
+    Ok(())
+}
+
+/// Capabilities and filter, as near to `execve` as possible: a filter installed earlier would have to allow what we do.
+fn confine(process: &Process, around: &Surroundings) -> Result<()> {
+    let filter = || match &process.seccomp {
+        Some(program) => sys::seccomp::install(&program.instructions, program.flags)
+            .map(drop)
+            .during("seccomp", || "install the seccomp filter".to_owned()),
+        None => Ok(()),
+    };
+    // Without no_new_privs only CAP_SYS_ADMIN may install one.
+    if !process.no_new_privs {
+        filter()?;
+    }
+    let wanted = &process.capabilities;
+    let available = |set: u64| set & around.available;
+    sys::caps::set(available(wanted.effective), available(wanted.permitted), available(wanted.inheritable))
+        .during("capabilities", || "unable to apply caps".to_owned())?;
+    if wanted.inheritable != 0 {
+        sys::caps::clear_ambient().during("capabilities", || "clear ambient capabilities".to_owned())?;
+    }
+    for capability in (0..=around.last_capability).filter(|bit| available(wanted.ambient) & 1 << bit != 0) {
+        sys::caps::raise_ambient(capability)
+            .during("capabilities", || format!("raise ambient capability {capability}"))?;
+    }
+    if process.no_new_privs {
+        filter()?;
+    }
+    Ok(())
+}
+
+/// Labels that take effect at `execve`.
+fn security_labels(process: &Process, proc: &OwnedFd) -> Result<()> {
+    if let Some(profile) = &process.apparmor {
+        let text = format!("exec {profile}");
+        let files = ["thread-self/attr/apparmor/exec", "thread-self/attr/exec"];
+        write_first(proc, &files, &text).during("apparmor", || {
+            format!("unable to apply apparmor profile: apparmor failed to apply profile {profile}")
+        })?;
+    }
+    if let Some(label) = &process.selinux {
+        write_first(proc, &["thread-self/attr/exec"], label)
+            .during("selinux", || format!("error setting exec label {label}"))?;
+    }
+    Ok(())
+}
+
+fn write_first(proc: &OwnedFd, files: &[&str], text: &str) -> Result<(), Errno> {
+    let mut result = Err(Errno::NOENT);
+    for file in files {
+        result = write_proc(proc, file, text);
+        if result != Err(Errno::NOENT) {
+            break;
+        }
+    }
+    result
+}
+
+/// Writes a file of procfs, and of nothing that is mounted inside it.
+pub fn write_proc(proc: &OwnedFd, file: &str, text: &str) -> Result<(), Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat2(proc, file, flags, Mode::empty(), resolve)?;
+    rustix::io::write(&file, text.as_bytes()).map(drop)
+}
+
+fn scheduling(process: &Process) -> Result<()> {
+    let plan = &process.scheduling;
+    if let Some((class, level)) = plan.io {
+        sys::process::set_io_priority(class, level)
+            .during("scheduling", || "set the I/O priority".to_owned())?;
+    }
+    if !plan.affinity.is_empty() {
+        let mut set = rustix::thread::CpuSet::new();
+        for processor in plan.affinity.iter().map(|processor| *processor as usize) {
+            if processor < rustix::thread::CpuSet::MAX_CPU {
+                set.set(processor);
+            }
+        }
+        rustix::thread::sched_setaffinity(None, &set)
+            .during("scheduling", || "set the CPU affinity".to_owned())?;
+    }
+    if let Some(scheduler) = plan.cpu {
+        let attributes = sys::process::SchedulerAttributes {
+            size: 0,
+            policy: scheduler.policy,
+            flags: scheduler.flags,
+            nice: scheduler.nice,
+            priority: scheduler.priority,
+            runtime: scheduler.runtime,
+            deadline: scheduler.deadline,
+            period: scheduler.period,
+        };
+        sys::process::set_scheduler(attributes)
+            .during("scheduling", || "error setting scheduler".to_owned())?;
+    }
+    if let Some(persona) = plan.personality {
+        sys::process::set_personality(persona).during("scheduling", || "set the personality".to_owned())?;
+    }
+    if let Some((mode, nodes)) = &plan.memory_policy {
+        let words = nodes.iter().max().map_or(0, |last| *last as usize / 64 + 1);
+        let mut mask = vec![0_u64; words];
+        for node in nodes {
+            mask[*node as usize / 64] |= 1 << (node % 64);
+        }
+        sys::process::set_memory_policy(*mode, &mask)
+            .during("scheduling", || "set the memory policy".to_owned())?;
+    }
+    Ok(())
+}
