@@ -5,6 +5,7 @@
 //! naru monitor <id>   parent of one container; control socket is stdin      role::monitor
 //! naru init -- …      first process of a container that asked for one       role::init
 //! naru engine …       the Engine API on a socket                            role::engine
+//! naru hello          the program of the built-in image                     role::hello
 //! naru <verb> …       everything a user types                               cli
 //! ```
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@ fn main() -> ! {
         Some("monitor") => role::monitor::run(),
         Some("init") => role::init::run(&arguments[1..]),
         Some("engine") => role::engine::run(&arguments[1..]),
+        Some("hello") => role::hello::run(),
         _ => cli::run(arguments),
     };
     // Not a return: a blocked read of standard input on another thread must not keep the process.

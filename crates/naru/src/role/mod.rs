@@ -1,5 +1,6 @@
-//! What this binary is besides a command line: the processes that Naru starts by itself.
+//! What this binary is besides a command line: the processes that Naru starts by itself, and the built-in image's program.
 
 pub mod engine;
+pub mod hello;
 pub mod init;
 pub mod monitor;
