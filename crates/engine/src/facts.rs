@@ -53,5 +53,11 @@ impl Facts {
 #[cfg(test)]
 pub(crate) fn example() -> runtime::HostFacts {
     let cgroup = cgroup::Host { hierarchies: Vec::new(), unified: Some("/sys/fs/cgroup".into()) };
-    runtime::HostFacts { kernel: (6, 18), cgroup, last_capability: 40 }
+    runtime::HostFacts {
+        kernel: (6, 18),
+        cgroup,
+        last_capability: 40,
+        time_namespaces: true,
+        thermal_throttles: Vec::new(),
+    }
 }
