@@ -231,6 +231,8 @@ impl Monitor {
             // What keeps a cgroup from going away is a process that does not die: nothing that waiting longer would help.
             let _ = cgroup.remove();
         }
+        // The OCI specification: a failure of these changes nothing.
+        let _ = runtime::run_poststop_hooks(&container.spec.plan);
         let state = &mut container.state;
         state.pid = 0;
         state.exit_code = task.exit.unwrap_or_default();
