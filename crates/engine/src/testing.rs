@@ -2,6 +2,7 @@
 //! are only records, or records with a process that somebody else runs. It all goes with the test's thread.
 
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Weak};
 
@@ -71,13 +72,51 @@ pub(crate) fn container(engine: &Engine, name: &str, change: impl FnOnce(&mut Re
     container
 }
 
-/// A process in a network namespace of its own, for a container that is said to run. It ends with this value.
+/// An image of one layer with these files; a name that ends with a slash is a folder.
+pub(crate) fn image(engine: &Engine, name: &str, files: &[(&str, &str)], changes: &[&str]) -> image::Digest {
+    let folder = tempfile::tempdir().unwrap();
+    let mut archive = Vec::new();
+    for (path, text) in files {
+        let path = folder.path().join("root").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        match path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            true => std::fs::create_dir_all(path).unwrap(),
+            false => std::fs::write(path, text).unwrap(),
+        }
+    }
+    let root = File::open(folder.path().join("root")).unwrap();
+    engine.store.export(root.as_fd(), &mut archive).unwrap();
+    let changes: Vec<String> = changes.iter().map(|change| (*change).to_owned()).collect();
+    let reference = image::Reference::parse(name).unwrap();
+    let platform = image::Platform::host();
+    engine.store.import(archive.as_slice(), &changes, "", &platform, Some(&reference)).unwrap()
+}
+
+/// A container on an image, which has not started.
+pub(crate) fn container_on(
+    engine: &Engine,
+    name: &str,
+    image: &image::Digest,
+    change: impl FnOnce(&mut Record),
+) -> Arc<Container> {
+    container(engine, name, |record| {
+        let folder = engine.config.containers_dir().join(&record.id);
+        record.image_id = image.to_string();
+        record.rootfs = engine.store.create_snapshot(&folder, Some(image)).unwrap();
+        change(record);
+    })
+}
+
+/// A process in a network and a mount namespace of its own, for a container that is said to run. It ends with this value.
 pub(crate) struct Process(Child);
 
 impl Process {
     pub(crate) fn start(container: &Container) -> Self {
-        let child =
-            Command::new("unshare").args(["--net", "sleep", "1000"]).stdout(Stdio::null()).spawn().unwrap();
+        let child = Command::new("unshare")
+            .args(["--net", "--mount", "sleep", "1000"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         let pid = child.id() as i32;
         let own = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
         while std::fs::read_link(format!("/proc/{pid}/ns/net")).unwrap() == own {

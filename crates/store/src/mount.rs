@@ -43,6 +43,19 @@ impl Store {
         }
     }
 
+    /// A detached mount of a container's root to be read, also while the container runs: two mounts must not share a work
+    /// folder, and this one has none.
+    pub fn mount_to_read(&self, rootfs: &Rootfs) -> Result<OwnedFd> {
+        match rootfs {
+            Rootfs::Directory(path) => listable_root(path),
+            Rootfs::Overlay { lower, upper, .. } => {
+                let lower: Vec<PathBuf> = std::iter::once(upper).chain(lower).cloned().collect();
+                let overlay = Overlay { lower: &lower, upper: None };
+                overlay.mount().context(|| format!("mount overlay on {}", upper.display()))
+            }
+        }
+    }
+
     /// The merged tree of an image, to be read. Not to be written: it may be the layer's own folder.
     pub fn mount_image(&self, id: &image::Digest) -> Result<OwnedFd> {
         let lower = self.chain_paths(id)?;

@@ -9,6 +9,7 @@ mod detach_keys;
 mod events;
 mod exec;
 mod export;
+mod identity;
 mod inspect;
 mod kill;
 pub(crate) mod launch;
@@ -27,6 +28,9 @@ pub(crate) mod registry;
 pub(crate) mod remove;
 mod rename;
 mod resize;
+mod root;
+#[cfg(test)]
+mod root_tests;
 pub(crate) mod security;
 pub(crate) mod spec;
 mod start;
