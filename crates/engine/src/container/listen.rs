@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::Weak;
 use std::sync::atomic::Ordering;
 
+use ::network::Endpoint;
 use jiff::Timestamp;
 use monitor::protocol::{Body, Event, Message, Reply, StatusReply};
 use tokio::sync::OwnedMutexGuard;
@@ -60,23 +61,24 @@ impl Engine {
     pub(crate) async fn finish(self: &Arc<Self>, container: &Arc<Container>, exit: Exit) {
         let (engine, id) = (Arc::clone(self), container.id.clone());
         // Before anybody hears of the exit: who waited for it may take the same ports.
-        let released = blocking(move || {
-            engine.leave_networks(&id);
+        let left = blocking(move || {
+            let left = engine.leave_networks(&id);
             let shared = engine.shared_memory(&id);
             if shared.exists() {
                 let _ = std::fs::remove_dir_all(shared);
             }
-            Ok(())
+            Ok(left)
         });
-        if let Err(error) = released.await {
+        let left = left.await.unwrap_or_else(|error| {
             tracing::error!(%error, container = %container.id, "clean up after a container");
-        }
+            Vec::new()
+        });
         container.streams.keep();
         container.set_monitor(None);
         exec::end_all(container);
         // As its state is told, so that nobody who sees it exited finds it waiting for its removal.
         let removes_itself = container.record().host.auto_remove && !container.keep.load(Ordering::Relaxed);
-        self.died(container, Status::Exited, &exit);
+        self.died(container, Status::Exited, &exit, &left);
         if removes_itself {
             self.remove_later(container);
         }
@@ -85,8 +87,10 @@ impl Engine {
     /// Whoever was to look after the container is gone: ends what is left of it.
     pub(crate) async fn lost(self: &Arc<Self>, container: &Arc<Container>, code: i32) {
         let path = container.cgroup_path(&self.config);
-        let cgroup = self.facts.cgroup(&path);
+        let (cgroup, run_dir) = (self.facts.cgroup(&path), container.run_dir.clone());
         let killed = blocking(move || {
+            // Its monitor's socket; gone after a reboot.
+            let _ = std::fs::remove_dir_all(run_dir);
             cgroup.remove().map_err(|error| crate::Error::host(format!("remove cgroup {path}"), error))
         });
         if let Err(error) = killed.await {
@@ -100,39 +104,38 @@ impl Engine {
         }
     }
 
-    fn died(&self, container: &Container, status: Status, exit: &Exit) {
-        let lived = container.change(|life| {
+    /// Changes its life and tells the events in one step: nobody sees the one without the other having been told.
+    fn died(&self, container: &Container, status: Status, exit: &Exit, left: &[Endpoint]) {
+        container.change(|life| {
             life.end(status, exit);
-            match (life.started, life.finished) {
+            let lived = match (life.started, life.finished) {
                 (Some(started), Some(finished)) => finished.duration_since(started).as_secs().max(0),
                 _ => 0,
-            }
+            };
+            let attributes = [("execDuration", lived.to_string()), ("exitCode", exit.code.to_string())];
+            self.container_event(container, "die", &attributes);
+            self.left_networks(left);
         });
-        let attributes = [("execDuration", lived.to_string()), ("exitCode", exit.code.to_string())];
-        self.container_event(container, "die", &attributes);
     }
 
     pub(crate) fn paused(&self, container: &Container, paused: bool) {
-        let changed = container.change(|life| match (life.status, paused) {
-            (Status::Running(run), true) => {
-                life.status = Status::Paused(run);
-                true
-            }
-            (Status::Paused(run), false) => {
-                life.status = Status::Running(run);
-                true
-            }
-            _ => false,
-        });
-        if changed {
+        container.change(|life| {
+            life.status = match (life.status, paused) {
+                (Status::Running(run), true) => Status::Paused(run),
+                (Status::Paused(run), false) => Status::Running(run),
+                // The monitor's answer and its event say the same.
+                _ => return,
+            };
             self.container_event(container, if paused { "pause" } else { "unpause" }, &[]);
-        }
+        });
     }
 
     fn started(&self, container: &Container, run: Run, started_at: &str, restarts: i64) {
         let probed = has_check(&container.record().config);
-        container.change(|life| life.begin(run, started_at, restarts, probed));
-        self.container_event(container, "start", &[]);
+        container.change(|life| {
+            life.begin(run, started_at, restarts, probed);
+            self.container_event(container, "start", &[]);
+        });
     }
 
     async fn hear(self: &Arc<Self>, container: &Arc<Container>, monitor: &Arc<Monitor>, event: Event) {
@@ -145,7 +148,7 @@ impl Engine {
                 match restart_in {
                     Some(_) => {
                         exec::end_all(container);
-                        self.died(container, Status::Restarting, &exit);
+                        self.died(container, Status::Restarting, &exit, &[]);
                     }
                     None => {
                         self.finish(container, exit).await;

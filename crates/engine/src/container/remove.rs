@@ -38,9 +38,7 @@ impl Engine {
         let (engine, container) = (Arc::clone(self), Arc::clone(container));
         let activity = self.activity();
         tokio::spawn(async move {
-            if let Err(error) = engine.remove(&container, true).await
-                && !container.life().removed
-            {
+            if let Err(error) = engine.remove(&container, true).await {
                 tracing::error!(%error, container = %container.id, "remove a container after its exit");
             }
             drop(activity);
@@ -73,9 +71,8 @@ impl Engine {
             |what: &str| Err(Error::conflict(format!("cannot remove container \"/{name}\": {what}")));
         let before = container.status();
         match before {
-            _ if container.life().removed => {
-                return Err(Error::not_found(format!("No such container: {}", container.id)));
-            }
+            // Somebody else was faster, perhaps the container itself.
+            _ if container.life().removed => return Ok(()),
             Status::Removing => {
                 return Err(Error::conflict(format!(
                     "removal of container {} is already in progress",

@@ -38,7 +38,7 @@ impl Engine {
         let Err(failure) = self.launch(container).await else { return Ok(()) };
         let (engine, id) = (Arc::clone(self), container.id.clone());
         let undone = blocking(move || {
-            engine.leave_networks(&id);
+            engine.left_networks(&engine.leave_networks(&id));
             Ok(())
         });
         if let Err(error) = undone.await {

@@ -82,13 +82,19 @@ impl Engine {
         Ok(Joined { netns: Some(sandbox.into_netns()), published })
     }
 
-    /// Gives back everything that a container has in networks. Blocking; failures are logged, nobody could act on them.
-    pub(crate) fn leave_networks(&self, container_id: &str) {
+    /// Gives back everything that a container has in networks; what it was. Blocking; failures are logged, nobody could act on
+    /// them.
+    pub(crate) fn leave_networks(&self, container_id: &str) -> Vec<Endpoint> {
         let attachment = self.networks.attachment(container_id);
         for error in self.networks.release(container_id) {
             tracing::warn!(%error, container = %container_id, "release networks");
         }
-        for endpoint in &attachment.endpoints {
+        attachment.endpoints
+    }
+
+    /// Tells the events about networks that a container has left.
+    pub(crate) fn left_networks(&self, endpoints: &[Endpoint]) {
+        for endpoint in endpoints {
             self.endpoint_event("disconnect", endpoint);
         }
     }

@@ -1,0 +1,93 @@
+//! Containers in networks.
+
+use std::io::Read;
+use std::net::TcpStream;
+
+use api::*;
+
+use crate::world::{Body, World, eventually, shell};
+
+pub(crate) fn bridge_hosts_and_ports(world: &mut World) -> Body<'_> {
+    Box::pin(async move {
+        world.loopback_up();
+        let json = r#"{"Cmd":["sh","-c","echo served | nc -l -p 80"],"Hostname":"web","ExposedPorts":{"81/tcp":{}},
+            "HostConfig":{"PortBindings":{"80/tcp":[{"HostIp":"127.0.0.1"}]},"ExtraHosts":["other:10.1.2.3"]}}"#;
+        let id = world.detached("web", json).await;
+        let settings = world.inspect(&id).await.network_settings.unwrap();
+        let ports = settings.ports.clone().unwrap();
+        assert_eq!(ports["81/tcp"], None);
+        let bound = &ports["80/tcp"].as_ref().unwrap()[0];
+        assert_eq!(bound.host_ip, "127.0.0.1");
+        let hosts = std::fs::read_to_string(world.inspect(&id).await.hosts_path).unwrap();
+        assert!(hosts.contains(&format!("{}\tweb\n", settings.ip_address)), "{hosts}");
+        assert!(hosts.contains("10.1.2.3\tother\n"), "{hosts}");
+        let port: u16 = bound.host_port.parse().unwrap();
+        let mut text = String::new();
+        eventually("the port is served", || {
+            let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+            text.clear();
+            stream.read_to_string(&mut text).is_ok() && !text.is_empty()
+        })
+        .await;
+        assert_eq!(text, "served\n");
+        let list = world
+            .engine()
+            .container_list(ContainerListQuery { all: true, ..Default::default() })
+            .await
+            .unwrap();
+        assert_eq!(list[0].image, "busybox");
+        // Two containers on one bridge reach each other.
+        let other = world.detached("", &shell("nc -l -p 9 -e echo hi", "")).await;
+        let address = world.inspect(&other).await.network_settings.unwrap().ip_address;
+        let script = format!("for i in 1 2 3 4 5 6 7 8 9; do nc {address} 9 && break; sleep 0.1; done");
+        assert_eq!(world.run(&shell(&script, "")).await.stdout, "hi\n");
+    })
+}
+
+pub(crate) fn shared_and_host_networks(world: &mut World) -> Body<'_> {
+    Box::pin(async move {
+        world.shell("first", "sleep 1000").await;
+        let links = |host: &str| shell("ls /sys/class/net | wc -l; hostname", host);
+        let first = world.inspect("first").await;
+        let shared = world.run(&links(r#""NetworkMode":"container:first""#)).await;
+        assert_eq!(shared.stdout, format!("1\n{}\n", first.config.unwrap().hostname));
+        let host = world.run(&links(r#""NetworkMode":"host""#)).await;
+        assert!(
+            host.stdout.ends_with(&format!("{}\n", rustix::system::uname().nodename().to_string_lossy()))
+        );
+        let ended = world.create("", &links(r#""NetworkMode":"container:first""#)).await;
+        world.engine().container_kill("first", "").await.unwrap();
+        let error = world.try_start(&ended).await.unwrap_err();
+        assert!(
+            error.message.starts_with("cannot join network namespace of a non running container"),
+            "{}",
+            error.message
+        );
+        let gone = r#"{"HostConfig":{"NetworkMode":"container:nosuch"}}"#;
+        assert_eq!(world.try_create("", gone).await.unwrap_err().message, "No such container: nosuch");
+    })
+}
+
+pub(crate) fn a_start_that_fails_gives_everything_back(world: &mut World) -> Body<'_> {
+    Box::pin(async move {
+        let missing = world.create("", r#"{"HostConfig":{"NetworkMode":"nosuch"}}"#).await;
+        assert_eq!(world.try_start(&missing).await.unwrap_err().message, "network nosuch not found");
+        let json = r#"{"Cmd":["nosuch"],"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"8123"}]}}}"#;
+        let id = world.create("", json).await;
+        world.try_start(&id).await.unwrap_err();
+        assert_eq!(world.inspect(&id).await.network_settings.unwrap().ip_address, "");
+        // The port is free for the next one, and taken then.
+        let json =
+            r#"{"Cmd":["sleep","1000"],"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"8123"}]}}}"#;
+        world.detached("", json).await;
+        let second = world.create("", json).await;
+        let error = world.try_start(&second).await.unwrap_err();
+        assert!(
+            error.message.ends_with("Bind for 0.0.0.0:8123 failed: port is already allocated"),
+            "{}",
+            error.message
+        );
+        let state = world.state(&second).await;
+        assert_eq!((state.status.as_str(), state.exit_code), ("created", 128));
+    })
+}
