@@ -103,6 +103,7 @@ impl Request {
         }
         loop {
             let again = body.again();
+            let sent = self.client.assumed_version();
             let response = self.send_once(body).await?;
             if response.status().as_u16() < 400 {
                 return Ok(response);
@@ -110,9 +111,7 @@ impl Request {
             let theirs = response.header("api-version").and_then(|text| text.parse().ok());
             let error = response.into_error().await;
             match (again, theirs) {
-                (Some(again), Some(theirs))
-                    if self.is_too_new(&error) && theirs < self.client.assumed_version() =>
-                {
+                (Some(again), Some(theirs)) if self.is_too_new(&error) && theirs < sent => {
                     self.client.agree(theirs);
                     body = again;
                 }
@@ -155,13 +154,14 @@ impl Request {
         loop {
             let stream = self.client.dial().await?;
             let headers = self.all_headers()?;
+            let sent = self.client.assumed_version();
             let outcome = upgrade::upgrade(stream, &self.method, &self.target(), &headers, &body).await;
             match outcome
                 .map_err(|error| self.client.broken(format!("{} {}", self.method, self.path), error))?
             {
                 upgrade::Outcome::Upgraded(upgraded) => return Ok(upgraded),
                 upgrade::Outcome::Refused(error, Some(theirs))
-                    if self.is_too_new(&error) && theirs < self.client.assumed_version() =>
+                    if self.is_too_new(&error) && theirs < sent =>
                 {
                     self.client.agree(theirs);
                 }

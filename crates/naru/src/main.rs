@@ -11,6 +11,8 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+#[allow(dead_code)]
+mod format;
 mod role;
 
 use std::ffi::OsString;

@@ -166,6 +166,9 @@ fn in_dockers_words(command: &Command, error: &clap::Error) -> String {
         _ => String::new(),
     };
     let (named, value) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue));
+    // Only a built command knows how its flags are written.
+    let mut command = command.clone();
+    command.build();
     let arg = command.get_arguments().find(|arg| arg.to_string() == named);
     let source = std::error::Error::source(error).map(ToString::to_string);
     match (error.kind(), arg) {

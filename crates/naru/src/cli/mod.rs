@@ -7,11 +7,25 @@
 //! here, once, in Docker's words; a [`Failure`] brings its own exit code.
 
 mod context;
+mod each;
 mod failure;
+mod file;
 mod flags;
 mod globals;
 mod help;
+mod inspect;
+mod list;
+mod moment;
 mod output;
+mod path;
+mod platform;
+mod progress;
+mod registry_auth;
+mod values;
+
+mod container;
+mod image;
+mod system;
 
 mod dial_stdio;
 
@@ -43,16 +57,16 @@ pub struct Verb {
 
 /// `verb!(module, ["container ls", "ps"], "[OPTIONS]", "List containers")`.
 macro_rules! verb {
-    ($module:ident, [$($path:literal),+], $usage:literal, $about:literal) => {
+    ($($module:ident)::+, [$($path:literal),+], $usage:literal, $about:literal) => {
         Verb {
             paths: &[$($path),+],
             usage: $usage,
             about: $about,
-            command: <$module::Args as clap::Args>::augment_args,
+            command: <$($module)::+::Args as clap::Args>::augment_args,
             run: |context, matches| {
                 Box::pin(async move {
-                    let args = <$module::Args as clap::FromArgMatches>::from_arg_matches(matches)?;
-                    $module::run(context, args).await
+                    let args = <$($module)::+::Args as clap::FromArgMatches>::from_arg_matches(matches)?;
+                    $($module)::+::run(context, args).await
                 })
             },
         }
@@ -61,7 +75,25 @@ macro_rules! verb {
 
 #[rustfmt::skip]
 static VERBS: &[Verb] = &[
+    verb!(container::kill, ["container kill", "kill"], "[OPTIONS] CONTAINER [CONTAINER...]", "Kill one or more running containers"),
+    verb!(container::logs, ["container logs", "logs"], "[OPTIONS] CONTAINER", "Fetch the logs of a container"),
+    verb!(container::ls, ["container ls", "container list", "container ps", "ps"], "[OPTIONS]", "List containers"),
+    verb!(container::pause, ["container pause", "pause"], "CONTAINER [CONTAINER...]", "Pause all processes within one or more containers"),
+    verb!(container::restart, ["container restart", "restart"], "[OPTIONS] CONTAINER [CONTAINER...]", "Restart one or more containers"),
+    verb!(container::rm, ["container rm", "container remove", "rm"], "[OPTIONS] CONTAINER [CONTAINER...]", "Remove one or more containers"),
+    verb!(container::stop, ["container stop", "stop"], "[OPTIONS] CONTAINER [CONTAINER...]", "Stop one or more running containers"),
+    verb!(container::unpause, ["container unpause", "unpause"], "CONTAINER [CONTAINER...]", "Unpause all processes within one or more containers"),
+    verb!(container::wait, ["container wait", "wait"], "CONTAINER [CONTAINER...]", "Block until one or more containers stop, then print their exit codes"),
+    verb!(image::load, ["image load", "load"], "[OPTIONS]", "Load an image from a tar archive or STDIN"),
+    verb!(image::ls, ["image ls", "image list", "images"], "[OPTIONS] [REPOSITORY[:TAG]]", "List images"),
+    verb!(image::pull, ["image pull", "pull"], "[OPTIONS] NAME[:TAG|@DIGEST]", "Download an image from a registry"),
+    verb!(image::rm, ["image rm", "image remove", "rmi"], "[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images"),
+    verb!(image::save, ["image save", "save"], "[OPTIONS] IMAGE [IMAGE...]", "Save one or more images to a tar archive (streamed to STDOUT by default)"),
+    verb!(image::tag, ["image tag", "tag"], "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"),
     verb!(dial_stdio, ["system dial-stdio"], "", "Proxy the stdio stream to the engine's connection"),
+    verb!(system::info, ["system info", "info"], "[OPTIONS]", "Display system-wide information"),
+    verb!(system::inspect, ["inspect"], "[OPTIONS] NAME|ID [NAME|ID...]", "Return low-level information on objects"),
+    verb!(system::version, ["version"], "[OPTIONS]", "Show the version information"),
 ];
 
 /// The groups that have verbs, for help.

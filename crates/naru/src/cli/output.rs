@@ -17,3 +17,14 @@ pub fn line(text: &str) -> anyhow::Result<()> {
 pub fn warn(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
+
+/// Bytes to standard output, at once.
+pub fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(Into::into)
+}
+
+/// Bytes to standard error.
+pub fn error_bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    io::stderr().lock().write_all(bytes).map_err(Into::into)
+}

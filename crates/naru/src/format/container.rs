@@ -38,7 +38,8 @@ const RAW: &str = "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command
 pub fn format(text: &str, quiet: bool, size: bool) -> String {
     match (text, quiet, size) {
         ("raw", true, _) => "container_id: {{.ID}}".to_owned(),
-        ("table" | "", true, _) => "{{.ID}}".to_owned(),
+        // Here alone `--quiet` wins over a template of the user's.
+        (_, true, _) => "{{.ID}}".to_owned(),
         ("raw", _, true) => format!("{RAW}size: {{{{.Size}}}}\n"),
         ("raw", ..) => RAW.to_owned(),
         ("table" | "", _, true) => format!("{TABLE}\t{{{{.Size}}}}"),

@@ -56,7 +56,8 @@ impl Row {
         }
     }
 
-    fn into_value(mut self, type_name: &'static str) -> Value {
+    /// The row as a template sees it.
+    pub fn into_value(mut self, type_name: &'static str) -> Value {
         // Go encodes a row as a map: by name.
         self.fields.sort_by_key(|(name, _)| *name);
         let fields = self.fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -104,7 +105,8 @@ pub fn render(kind: &Kind, format: &Format, rows: impl IntoIterator<Item = Row>)
     if let Format::Lines(_) = format {
         return Ok(body);
     }
-    let header = template.execute_header(&header(kind)).map_err(parsing)?;
+    // A header that makes no sense for the template is no reason to show nothing.
+    let header = template.execute_header(&header(kind)).unwrap_or_default();
     Ok(align(&format!("{header}\n{body}"), Layout::LIST))
 }
 

@@ -43,7 +43,14 @@ pub(super) fn call(name: &str, args: &[Value], header: bool) -> std::result::Res
         )));
     }
     if header && matches!(name, "json" | "split" | "join" | "title" | "lower" | "upper" | "truncate") {
-        return Ok(args[0].clone());
+        // There a header is a text to docker's functions, or an error that leaves the line empty.
+        return match &args[0] {
+            Value::String(_) => Ok(args[0].clone()),
+            other => Err(Failure::Plain(format!(
+                "wrong type for value; expected string; got {}",
+                other.type_name()
+            ))),
+        };
     }
     let text = |index: usize| match &args[index] {
         Value::String(text) => Ok(Rc::clone(text)),

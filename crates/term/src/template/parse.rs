@@ -367,7 +367,8 @@ impl Parser<'_> {
         let mut fields = Vec::new();
         while self.peek().kind == Kind::Field {
             let field = self.take();
-            operand.at = field.at;
+            // Go tells the place of the second field, however many there are.
+            operand.at = if fields.is_empty() { field.at } else { operand.at };
             fields.push(field.text[1..].to_owned());
         }
         if fields.is_empty() {

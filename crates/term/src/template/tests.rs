@@ -164,7 +164,7 @@ fn what_does_not_fit_the_data() {
         ),
         (
             "{{.State.Health.Status}}",
-            "template: :1:15: executing \"\" at <.State.Health.Status>: map has no entry for key \"Health\"",
+            "template: :1:8: executing \"\" at <.State.Health.Status>: map has no entry for key \"Health\"",
         ),
         ("{{.Id.X}}", "template: :1:5: executing \"\" at <.Id.X>: can't evaluate field X in type string"),
         (

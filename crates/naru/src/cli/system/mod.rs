@@ -1,0 +1,26 @@
+//! Verbs about the engine as a whole, one file each.
+
+pub mod info;
+pub mod inspect;
+pub mod version;
+
+use term::template::Template;
+
+use super::{Context, Failure};
+use crate::format::version::Client;
+
+/// A template of a user's; one that does not parse exits with 64, as the stock client does.
+fn template(name: &str, text: &str) -> anyhow::Result<Template> {
+    Template::parse(name, text)
+        .map_err(|error| Failure::new(64, format!("template parsing error: {error}")).into())
+}
+
+/// Who we are. `api_version` is what is spoken with the engine, if it answers.
+fn client(context: &Context, api_version: Option<api::ApiVersion>) -> Client {
+    Client {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        api_version: api_version.unwrap_or(api::ApiVersion::MAX).to_string(),
+        default_api_version: api::ApiVersion::MAX.to_string(),
+        context: context.globals().settings.context_name(context.config()),
+    }
+}
