@@ -150,6 +150,9 @@ pub struct MonitorSpec {
     /// Published ports that are served by the monitor.
     #[serde(default)]
     pub relays: Vec<Relay>,
+    /// Names are answered at 127.0.0.11 in the namespace that comes as [`FdRole::Netns`].
+    #[serde(default)]
+    pub names: Option<NamesSpec>,
     /// The container is removed when it exits: nothing is worth an fsync.
     #[serde(default)]
     pub auto_remove: bool,
@@ -264,6 +267,18 @@ pub struct HealthSpec {
     pub start_interval: u64,
     /// How many failures in a row make the container unhealthy.
     pub retries: u32,
+}
+
+/// Where the container's name server finds what it answers. The files are written by `network` and read again when they change;
+/// `Networks::names_files` says where they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamesSpec {
+    /// Which networks the container is in (`network::Attachment`).
+    pub attachment: PathBuf,
+    /// The folder with the networks' names (`network::files::Zone`), in `<network id>.json`.
+    pub zones: PathBuf,
+    /// Name servers that the user named, to be asked from within the container's network; without any, the host's are asked.
+    pub servers: Vec<String>,
 }
 
 /// A published port that the monitor serves itself.

@@ -316,6 +316,7 @@ impl Inner {
             self.remove_parent(&network);
         }
         self.folders.remove_network(&network.id)?;
+        self.write_zone(&network.id)?;
         Ok(network)
     }
 

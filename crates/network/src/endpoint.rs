@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use netlink::route::{Batch, Ipv4Conf, LinkChange, LinkRef, MacvlanMode, NewLink, NewRoute, Veth};
 
 use crate::error::{Error, Result};
+use crate::files::Zone;
 use crate::mac::Mac;
 use crate::options::{BridgeOptions, GatewayMode};
 use crate::record::{Attachment, Driver, Endpoint, EndpointSpec, NetworkRecord};
@@ -366,7 +367,18 @@ impl Inner {
         attachment.endpoints.push(endpoint.clone());
         let attachment = attachment.clone();
         drop(state);
-        self.folders.save_attachment(&endpoint.container_id, &attachment)
+        self.folders.save_attachment(&endpoint.container_id, &attachment)?;
+        self.write_zone(&endpoint.network_id)
+    }
+
+    /// Writes down the names of a network, if it has any.
+    pub(crate) fn write_zone(&self, network_id: &str) -> Result<()> {
+        let _writing = lock(&self.zones);
+        let zone = match lock(&self.state).networks.get(network_id) {
+            Some(network) if network.has_names() => Some(Zone::of(network)),
+            _ => None,
+        };
+        self.folders.save_zone(network_id, zone.as_ref())
     }
 
     /// Takes an endpoint back, in memory and in the container's file.
@@ -379,6 +391,7 @@ impl Inner {
         }
         drop(state);
         let _ = self.folders.save_attachment(&endpoint.container_id, &attachment);
+        let _ = self.write_zone(&endpoint.network_id);
     }
 
     /// Sets the container's default routes after an endpoint came; nothing to do for the first one from the pool.

@@ -31,6 +31,7 @@ mod sysctls;
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use config::{AddressPool, NetworkConfig};
@@ -60,6 +61,8 @@ pub(crate) struct Inner {
     /// Index of each network's bridge, once it is known to be as it should be.
     bridges: Mutex<BTreeMap<String, u32>>,
     firewall: Mutex<Firewall>,
+    /// Held while a zone file is written, so that the last one written is the newest.
+    zones: Mutex<()>,
     state: Mutex<State>,
     pool: sandbox::pool::Pool,
 }
@@ -79,6 +82,7 @@ impl Networks {
             host: Host::new(folders.volatile()),
             bridges: Mutex::new(BTreeMap::new()),
             firewall: Mutex::new(Firewall::new(&config.nft_table)),
+            zones: Mutex::new(()),
             state: Mutex::new(state),
             pool: sandbox::pool::Pool::default(),
             folders,
@@ -159,6 +163,22 @@ impl Networks {
     /// What a container has now, empty when nothing.
     pub fn attachment(&self, container_id: &str) -> Attachment {
         lock(&self.inner.state).attachments.get(container_id).cloned().unwrap_or_default()
+    }
+
+    /// Whether a container's names are to be answered by its monitor: it is in a network where containers find each other by name.
+    pub fn has_names(&self, container_id: &str) -> bool {
+        let state = lock(&self.inner.state);
+        let attachment = state.attachments.get(container_id);
+        attachment
+            .into_iter()
+            .flat_map(|attachment| &attachment.endpoints)
+            .any(|endpoint| state.networks.get(&endpoint.network_id).is_some_and(NetworkRecord::has_names))
+    }
+
+    /// The files that a container's name server reads: its [`Attachment`], and the folder with a [`files::Zone`] in `<id>.json`
+    /// for each network. Kept up to date by this crate.
+    pub fn names_files(&self, container_id: &str) -> (PathBuf, PathBuf) {
+        (self.inner.folders.attachment(container_id), self.inner.folders.zones().to_owned())
     }
 
     /// To be called once after [`Networks::open`] with the ids of the containers that live: what others had is released, and

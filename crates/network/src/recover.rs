@@ -23,6 +23,9 @@ impl Inner {
         };
         errors.extend(self.unpublish(&attachment).err());
         errors.extend(self.folders.save_attachment(container_id, &Attachment::default()).err());
+        for endpoint in &attachment.endpoints {
+            errors.extend(self.write_zone(&endpoint.network_id).err());
+        }
         errors
     }
 
@@ -63,6 +66,10 @@ impl Inner {
                 attachment.endpoints.iter().map(|endpoint| endpoint.network_id.clone())
             }));
         }
+        let known: Vec<String> = lock(&self.state).networks.keys().cloned().collect();
+        for network_id in known {
+            errors.extend(self.write_zone(&network_id).err());
+        }
         for network_id in in_use {
             let Some(network) = lock(&self.state).networks.get(&network_id).cloned() else { continue };
             if let Some(options) = BridgeOptions::of(&network) {
@@ -89,7 +96,12 @@ impl Inner {
             state.place(endpoint);
         }
         drop(state);
-        self.folders.save_attachment(container_id, &attachment).err().into_iter().collect()
+        let mut errors: Vec<Error> =
+            self.folders.save_attachment(container_id, &attachment).err().into_iter().collect();
+        for endpoint in &attachment.endpoints {
+            errors.extend(self.write_zone(&endpoint.network_id).err());
+        }
+        errors
     }
 
     /// See [`crate::Networks::teardown`].

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::files::Zone;
 use crate::ipam::Addresses;
 use crate::record::{Attachment, Endpoint, NetworkRecord};
 
@@ -24,12 +25,17 @@ pub(crate) struct State {
 pub(crate) struct Folders {
     networks: PathBuf,
     attachments: PathBuf,
+    zones: PathBuf,
 }
 
 impl Folders {
     pub(crate) fn make(root: &Path, run_dir: &Path) -> Result<Self> {
-        let folders = Self { networks: root.join("networks"), attachments: run_dir.join("network") };
-        for folder in [&folders.networks, &folders.attachments] {
+        let folders = Self {
+            networks: root.join("networks"),
+            attachments: run_dir.join("network"),
+            zones: run_dir.join("network/zones"),
+        };
+        for folder in [&folders.networks, &folders.attachments, &folders.zones] {
             fs::create_dir_all(folder)
                 .map_err(|error| Error::host(format!("create {}", folder.display()), error))?;
         }
@@ -54,9 +60,34 @@ impl Folders {
         remove(&self.networks.join(format!("{id}.json")))
     }
 
+    pub(crate) fn zones(&self) -> &Path {
+        &self.zones
+    }
+
+    /// Where a network's names are.
+    fn zone(&self, network_id: &str) -> PathBuf {
+        self.zones.join(format!("{network_id}.json"))
+    }
+
+    /// Replaces a network's names; `None` removes the file.
+    pub(crate) fn save_zone(&self, network_id: &str, zone: Option<&Zone>) -> Result<()> {
+        let path = self.zone(network_id);
+        match zone {
+            None => remove(&path),
+            Some(zone) => {
+                zone.write(&path).map_err(|error| Error::host(format!("write {}", path.display()), error))
+            }
+        }
+    }
+
+    /// Where what a container has is written.
+    pub(crate) fn attachment(&self, container_id: &str) -> PathBuf {
+        self.attachments.join(format!("{container_id}.json"))
+    }
+
     /// Writes what a container has; nothing at all removes the file.
     pub(crate) fn save_attachment(&self, container_id: &str, attachment: &Attachment) -> Result<()> {
-        let path = self.attachments.join(format!("{container_id}.json"));
+        let path = self.attachment(container_id);
         if *attachment == Attachment::default() {
             return remove(&path);
         }

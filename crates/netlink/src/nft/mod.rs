@@ -10,7 +10,7 @@ mod transaction;
 
 pub use data::{Data, Key, Kind, Verdict};
 pub use list::{Chain, RuleEntry};
-pub use rule::{Field, Nat, Rule};
+pub use rule::{Field, Nat, Rule, Transport};
 pub use transaction::{BaseChain, Element, Family, Hook, MapData, Set, Transaction};
 
 use crate::socket::Socket;

@@ -23,6 +23,8 @@ pub enum Field {
     Ipv6Saddr,
     /// `ip6 daddr`
     Ipv6Daddr,
+    /// `th sport`
+    Sport,
     /// `th dport`
     Dport,
 }
@@ -34,7 +36,33 @@ impl Field {
             Self::L4proto => Kind::Proto,
             Self::Ipv4Saddr | Self::Ipv4Daddr => Kind::Ipv4,
             Self::Ipv6Saddr | Self::Ipv6Daddr => Kind::Ipv6,
-            Self::Dport => Kind::Service,
+            Self::Sport | Self::Dport => Kind::Service,
+        }
+    }
+}
+
+/// Transports whose ports can be rewritten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Transport {
+    fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+        }
+    }
+
+    /// Where its header has the checksum.
+    fn checksum(self) -> u32 {
+        match self {
+            Self::Tcp => 16,
+            Self::Udp => 6,
         }
     }
 }
@@ -123,6 +151,29 @@ impl Rule {
         }
     }
 
+    /// Only packets from this address. Follows [`Rule::ipv4`] or [`Rule::ipv6`].
+    pub fn saddr(self, address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => self.load(Field::Ipv4Saddr, NFT_REG_1).compare(CMP_EQ, &address.octets()),
+            IpAddr::V6(address) => self.load(Field::Ipv6Saddr, NFT_REG_1).compare(CMP_EQ, &address.octets()),
+        }
+    }
+
+    /// Only packets of this transport.
+    pub fn transport(self, transport: Transport) -> Self {
+        self.load(Field::L4proto, NFT_REG_1).compare(CMP_EQ, &[transport.number()])
+    }
+
+    /// Only packets from this port. Follows [`Rule::transport`].
+    pub fn sport(self, port: u16) -> Self {
+        self.load(Field::Sport, NFT_REG_1).compare(CMP_EQ, &port.to_be_bytes())
+    }
+
+    /// Only packets to this port. Follows [`Rule::transport`].
+    pub fn dport(self, port: u16) -> Self {
+        self.load(Field::Dport, NFT_REG_1).compare(CMP_EQ, &port.to_be_bytes())
+    }
+
     /// Only packets to an address of this host.
     pub fn to_this_host(mut self) -> Self {
         self.expression("fib", |fib| {
@@ -193,6 +244,32 @@ impl Rule {
         rule
     }
 
+    /// Writes another source port into the packet, without keeping track of connections. Follows [`Rule::transport`] of the same.
+    pub fn set_sport(self, transport: Transport, port: u16) -> Self {
+        self.set_port(0, transport, port)
+    }
+
+    /// Writes another destination port into the packet, like [`Rule::set_sport`].
+    pub fn set_dport(self, transport: Transport, port: u16) -> Self {
+        self.set_port(2, transport, port)
+    }
+
+    fn set_port(mut self, offset: u32, transport: Transport, port: u16) -> Self {
+        self.expression("immediate", |immediate| {
+            immediate.put_be32(NFTA_IMMEDIATE_DREG, NFT_REG_1);
+            immediate.nest(NFTA_IMMEDIATE_DATA, |data| data.put(NFTA_DATA_VALUE, &port.to_be_bytes()));
+        });
+        self.expression("payload", |payload| {
+            payload.put_be32(NFTA_PAYLOAD_SREG, NFT_REG_1);
+            payload.put_be32(NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
+            payload.put_be32(NFTA_PAYLOAD_OFFSET, offset);
+            payload.put_be32(NFTA_PAYLOAD_LEN, 2);
+            payload.put_be32(NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET);
+            payload.put_be32(NFTA_PAYLOAD_CSUM_OFFSET, transport.checksum());
+        });
+        self
+    }
+
     /// Ends with the address of the link by which the packet leaves as its source.
     pub fn masquerade(mut self) -> Self {
         self.expression("masq", |_| {});
@@ -218,6 +295,7 @@ impl Rule {
             Field::Ipv4Daddr => (NFT_PAYLOAD_NETWORK_HEADER, 16),
             Field::Ipv6Saddr => (NFT_PAYLOAD_NETWORK_HEADER, 8),
             Field::Ipv6Daddr => (NFT_PAYLOAD_NETWORK_HEADER, 24),
+            Field::Sport => (NFT_PAYLOAD_TRANSPORT_HEADER, 0),
             Field::Dport => (NFT_PAYLOAD_TRANSPORT_HEADER, 2),
         };
         self.payload(base, offset, field.kind().length(), register)

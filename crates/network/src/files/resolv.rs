@@ -160,7 +160,8 @@ pub fn host_resolv_conf() -> String {
     host_resolv_conf_in(Path::new("/"))
 }
 
-fn host_resolv_conf_in(root: &Path) -> String {
+/// The same of a host whose files are below `root`.
+pub fn host_resolv_conf_in(root: &Path) -> String {
     let read = |path: &str| std::fs::read_to_string(root.join(path)).ok();
     let text = read("etc/resolv.conf").unwrap_or_default();
     let servers: Vec<IpAddr> = nameservers(&text).collect();
