@@ -17,6 +17,7 @@ use cgroup::{Cgroup, OomWatch};
 use runtime::{Launch, LaunchError, LaunchErrorKind, Launched, Namespace};
 
 use crate::connections::Asker;
+use crate::dns::NameServer;
 use crate::event_loop::Monitor;
 use crate::health::HealthCheck;
 use crate::log::Log;
@@ -110,6 +111,7 @@ impl Monitor {
                 FdRole::Port(number) => ports.push((*number, fd)),
             }
         }
+        self.names = self.serve_names(&spec, netns.as_ref())?;
         let state = State { restart_count: spec.restart_count, ..State::default() };
         let relays = spec.relays.clone();
         self.container = Some(Container {
@@ -129,6 +131,20 @@ impl Monitor {
             start_ticks: state.start_ticks,
             started_at: state.started_at.unwrap_or_default(),
         })
+    }
+
+    /// Begins to answer names, before anything in the container can ask.
+    fn serve_names(
+        &self,
+        spec: &MonitorSpec,
+        netns: Option<&OwnedFd>,
+    ) -> Result<Option<NameServer>, LaunchError> {
+        let (Some(names), Some(netns)) = (&spec.names, netns) else { return Ok(None) };
+        netns
+            .try_clone()
+            .and_then(|netns| NameServer::start(&self.poller, names.clone(), netns))
+            .map(Some)
+            .map_err(|error| failure("names", format!("serve names at 127.0.0.11: {error}")))
     }
 
     /// Starts the container's process and everything that goes with a run.
@@ -286,6 +302,9 @@ impl Monitor {
         self.timers.cancel(Timer::Restart);
         self.timers.cancel(Timer::Kill);
         self.relays.stop(&mut self.timers);
+        // Its sockets would keep the network namespace alive.
+        self.names = None;
+        self.timers.cancel(Timer::Names);
         let Some(container) = &mut self.container else { return };
         container.phase = Phase::Ended;
         container.state.status = Status::Exited;

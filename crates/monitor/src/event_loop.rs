@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 
 use crate::connections::Connections;
 use crate::container::{Container, Phase};
+use crate::dns::NameServer;
 use crate::poller::{EventFlags, Poller, Token, Watched};
 use crate::protocol::{Event, Message, Reply};
 use crate::relay::Relays;
@@ -34,6 +35,8 @@ pub(crate) struct Monitor {
     /// After the start request.
     pub container: Option<Container>,
     pub relays: Relays,
+    /// While the container is on networks with names.
+    pub names: Option<NameServer>,
     /// The exit code to leave with, as soon as nothing is left to do.
     pub leaving: Option<i32>,
     signals: Watched,
@@ -54,6 +57,7 @@ impl Monitor {
             next_key: 0,
             container: None,
             relays: Relays::new(&poller),
+            names: None,
             leaving: None,
             signals,
             poller,
@@ -92,6 +96,11 @@ impl Monitor {
             Token::Oom => self.memory_ran_out(),
             Token::Relay(key) => self.relays.ready(key, &mut self.timers),
             Token::RelayEnd(key, side) => self.relays.end_ready(key, side, flags, &mut self.buffer),
+            Token::Names(key) => {
+                if let Some(names) = &mut self.names {
+                    names.ready(key, flags, &mut self.buffer, &mut self.timers);
+                }
+            }
         }
     }
 
@@ -106,6 +115,11 @@ impl Monitor {
                 self.lingering.remove(&key);
             }
             Timer::Relays => self.relays.tick(&mut self.timers),
+            Timer::Names => {
+                if let Some(names) = &mut self.names {
+                    names.tick(&mut self.timers);
+                }
+            }
         }
     }
 

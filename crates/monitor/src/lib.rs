@@ -6,6 +6,7 @@
 //!   engine ── connections ──▶ requests ──▶ container (life)   control (signals, stop, pause, limits)
 //!      ▲                                   exec, health ──▶ tasks (processes) ──▶ streams (sessions, clients) ──▶ log
 //!      └── events ◀──────────────────────────────────────────┘                    relay (published ports)
+//!                                                                                       dns (names at 127.0.0.11)
 //! ```
 //! The container's states are told in `container`, how a process's streams come to their end in `tasks` and `streams`, and how
 //! all of it is driven (and how to add something to wait for) in `event_loop`.
@@ -17,6 +18,7 @@ pub mod client;
 mod connections;
 mod container;
 mod control;
+mod dns;
 mod event_loop;
 mod exec;
 mod health;

@@ -33,6 +33,8 @@ pub(crate) enum Token {
     Relay(u32),
     /// One end of a relayed connection (or peer).
     RelayEnd(u32, Side),
+    /// A descriptor of the name server.
+    Names(u32),
 }
 
 /// A session's descriptors.
@@ -65,6 +67,7 @@ impl Token {
             Self::Relay(key) => (6, 0, key),
             Self::RelayEnd(key, side) => (7, side as u32, key),
             Self::Lingering(key) => (8, 0, key),
+            Self::Names(key) => (9, 0, key),
         };
         (kind << 56) | ((u64::from(high) & SESSION_BITS) << 32) | u64::from(low)
     }
@@ -81,6 +84,7 @@ impl Token {
             6 => Self::Relay(low),
             7 => Self::RelayEnd(low, if high == 0 { Side::Outer } else { Side::Inner }),
             8 => Self::Lingering(low),
+            9 => Self::Names(low),
             _ => return None,
         })
     }
@@ -203,6 +207,7 @@ mod tests {
             Token::Relay(u32::MAX),
             Token::Lingering(3),
             Token::RelayEnd(9, Side::Inner),
+            Token::Names(4),
         ] {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }

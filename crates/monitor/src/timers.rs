@@ -19,6 +19,8 @@ pub(crate) enum Timer {
     Linger(u32),
     /// Look for peers of relays that said nothing for long, and for relays that ran out of descriptors.
     Relays,
+    /// Look for name servers that do not answer.
+    Names,
 }
 
 #[derive(Debug, Default)]
