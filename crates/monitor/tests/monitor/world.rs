@@ -103,6 +103,7 @@ impl World {
             stop_timeout: 10,
             health: None,
             relays: Vec::new(),
+            names: None,
             auto_remove: false,
             fds: Vec::new(),
             id,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use ::network::Endpoint;
 use ::network::files::{self, DnsOptions, Hosts};
+use monitor::protocol::NamesSpec;
 
 use super::super::model::Container;
 use super::super::modes::Network;
@@ -52,9 +53,17 @@ impl Engine {
         let text = match host && untouched {
             // In the host's network its own resolver is within reach.
             true => std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+            false if self.networks.has_names(&record.id) => files::resolv_conf_with_names(&own, &dns),
             false => files::resolv_conf(&own, &dns),
         };
         write(&container.folder, RESOLV_CONF, &text)
+    }
+
+    /// What the monitor needs to answer names, for a container that is in its networks already; none where there are no names.
+    pub(crate) fn names_spec(&self, record: &Record) -> Option<NamesSpec> {
+        let (attachment, zones) = self.networks.names_files(&record.id);
+        let names = NamesSpec { attachment, zones, servers: self.dns_options(record, false).servers };
+        self.networks.has_names(&record.id).then_some(names)
     }
 
     fn dns_options(&self, record: &Record, ipv6: bool) -> DnsOptions {

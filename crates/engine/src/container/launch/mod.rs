@@ -119,6 +119,7 @@ impl Engine {
         for client in container.streams.take().await {
             give(FdRole::Attach(client.spec), client.socket);
         }
+        spec.names = self.names_spec(&container.record());
         spec.relays = joined.published.relays.iter().filter_map(relay).collect();
         let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
         match monitor.ask(Body::Start(spec), &borrowed).await? {

@@ -60,6 +60,7 @@ impl Engine {
             stop_timeout: config.stop_timeout.unwrap_or(self.config.default_stop_timeout),
             health: health.map(Box::new),
             relays: Vec::new(),
+            names: None,
             auto_remove: record.host.auto_remove,
             fds: Vec::new(),
         }))
