@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -47,7 +48,7 @@ impl Connections {
 
     /// Makes the container's run-time folder and listens in it.
     pub fn listen(&mut self, run_dir: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(run_dir)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(run_dir)?;
         let path = run_dir.join(SOCKET);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -38,6 +38,8 @@ pub(super) struct Client {
     backlog: Backlog,
     /// No more input comes from it.
     pub input_over: bool,
+    /// It takes no more output; its input still counts, above all its end.
+    output_over: bool,
     /// The other side is closed; input may still be there to be read.
     pub hung_up: bool,
     pub leave: Option<Leave>,
@@ -67,6 +69,7 @@ impl Client {
             keys: DetachKeys::new(if tty { keys } else { Vec::new() }),
             backlog: Backlog::default(),
             input_over: !spec.stdin,
+            output_over: false,
             hung_up: false,
             leave: None,
             spec,
@@ -84,7 +87,7 @@ impl Client {
             Stream::Stdout => self.spec.stdout,
             Stream::Stderr => self.spec.stderr,
         };
-        if !wanted || self.leave.is_some() {
+        if !wanted || self.output_over || self.leave.is_some() {
             return;
         }
         let mut header = [0; 8];
@@ -100,7 +103,7 @@ impl Client {
             match send_parts(&self.socket, parts) {
                 Ok(count) => sent = count,
                 Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(_) => self.leave = Some(Leave::Gone),
+                Err(_) => return self.output_fails(),
             }
         }
         for part in parts {
@@ -113,8 +116,18 @@ impl Client {
     /// Sends what is left.
     pub fn flush(&mut self) {
         if self.backlog.flush(|bytes| send(&self.socket, bytes)).is_err() {
-            self.leave = Some(Leave::Gone);
+            self.output_fails();
         }
+    }
+
+    fn output_fails(&mut self) {
+        self.output_over = true;
+        self.backlog = Backlog::default();
+    }
+
+    /// Nothing goes either way any more.
+    pub fn is_useless(&self) -> bool {
+        self.output_over && self.input_over
     }
 
     pub fn receive(&mut self, buffer: &mut [u8]) -> Received {

@@ -254,7 +254,9 @@ impl Session {
             self.input = None;
         }
         for index in 0..self.clients.len() {
-            if self.clients[index].hung_up && !self.reads_from(index) && self.clients[index].leave.is_none() {
+            let client = &self.clients[index];
+            let gone = client.is_useless() || (client.hung_up && !self.reads_from(index));
+            if gone && client.leave.is_none() {
                 self.clients[index].leave = Some(Leave::Gone);
             }
         }

@@ -183,6 +183,21 @@ fn a_client_that_sends_and_vanishes_is_heard() {
 }
 
 #[test]
+fn a_client_that_vanishes_amid_output_still_ends_the_input() {
+    let mut world = World::new(true);
+    let client = world.attach(both());
+    drop(client);
+    // The failing write is seen before the hang-up.
+    world.session.deliver(Stream::Stdout, b"lost");
+    world.settle();
+    world.work();
+    let mut text = String::new();
+    world.stdin.take().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "");
+    assert!(world.session.clients.is_empty());
+}
+
+#[test]
 fn a_client_without_input_may_close_its_writing_side() {
     let mut world = World::new(true);
     let mut client = world.attach(AttachSpec { stdout: true, ..AttachSpec::default() });

@@ -304,3 +304,20 @@ pub fn requests_that_make_no_sense() {
     std::io::Write::write_all(&mut &link.socket, b"GET / HTTP/1.1\r\n\r\n").unwrap();
     assert_eq!(world.gone(), Some(1));
 }
+
+pub fn an_idle_monitor_is_small() {
+    let mut world = World::new("seq 1 20000; while :; do sleep 0.05; done");
+    world.spec.plan.process.env.push(format!("FILL={}", "x".repeat(64 << 10)));
+    let mut client = world.attach_first(output());
+    let mut link = world.start();
+    client.until("20000\n");
+    let mut exec = link.exec(world.exec_spec("seq 1 20000"), output());
+    exec.all();
+    assert_eq!(link.exec_exited(), 0);
+    drop((client, exec));
+    link.status();
+    let memory = world.private_memory();
+    assert!(memory < 512, "{memory} KiB");
+    link.order(stop(Some(0)));
+    link.finish(&mut world);
+}

@@ -42,14 +42,16 @@ const TESTS: &[Test] = tests! {
         limits_change_and_stay_changed,
         memory_shortage_is_told,
         what_the_container_inherits_is_clean,
-        requests_that_make_no_sense;
+        requests_that_make_no_sense,
+        an_idle_monitor_is_small;
     streams:
         output_is_in_the_log_and_with_clients,
         input_reaches_the_process_and_ends,
         clients_come_and_go,
         much_output_arrives_whole,
         a_client_that_does_not_read_delays_nobody_s_end,
-        many_processes_write_until_the_end;
+        many_processes_write_until_the_end,
+        a_client_over_tcp_sees_everything;
     terminal:
         a_terminal_has_a_size_and_echoes,
         detach_keys_leave_the_container_running;

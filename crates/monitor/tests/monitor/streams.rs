@@ -103,3 +103,22 @@ pub fn many_processes_write_until_the_end() {
     assert_eq!(client.all_text().lines().count(), 8 * 2000);
     assert_eq!(link.finish(&mut world), 0);
 }
+
+pub fn a_client_over_tcp_sees_everything() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (theirs, _) = listener.accept().unwrap();
+    let mut world = World::new("read line; seq 1 5000");
+    world.spec.open_stdin = true;
+    world.give(FdRole::Attach(streams()), theirs);
+    let link = world.start();
+    // More input than the process reads: closing the socket over it would reset the connection.
+    std::io::Write::write_all(&mut client, &b"line\n".repeat(20_000)).unwrap();
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut client, &mut text).unwrap();
+    let expected: String = (1..=5000).map(|number| format!("{number}\n")).collect();
+    assert_eq!(text, expected);
+    drop(client);
+    assert_eq!(link.finish(&mut world), 0);
+}

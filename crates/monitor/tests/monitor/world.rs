@@ -185,6 +185,24 @@ impl World {
         entries.filter(|entry| entry["stream"] == stream).map(|entry| entry["log"].clone()).collect()
     }
 
+    /// The monitor's own memory in KiB: heap, stack and what else belongs to no file. (Pages of the executable are shared by all
+    /// monitors; in a debug build they say nothing.)
+    pub fn private_memory(&self) -> u64 {
+        let smaps =
+            std::fs::read_to_string(format!("/proc/{}/smaps", self.child.as_ref().unwrap().id())).unwrap();
+        let mut sum = 0;
+        let mut anonymous = false;
+        for line in smaps.lines() {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            if fields[0].contains('-') {
+                anonymous = fields.get(5).is_none_or(|name| name.starts_with('['));
+            } else if anonymous && fields[0] == "Private_Dirty:" {
+                sum += fields[1].parse::<u64>().unwrap();
+            }
+        }
+        sum
+    }
+
     /// Waits for the monitor's end and checks that it took everything with it. Returns its exit code.
     pub fn gone(&mut self) -> Option<i32> {
         let mut child = self.child.take().unwrap();
