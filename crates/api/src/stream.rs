@@ -71,25 +71,35 @@ impl Demux {
         mut bytes: &[u8],
         mut sink: impl FnMut(StreamKind, &[u8]),
     ) -> Result<(), UnrecognizedStream> {
-        while !bytes.is_empty() {
-            let Some((kind, left)) = self.current else {
-                let take = bytes.len().min(HEADER_LEN - self.header.len());
-                self.header.extend_from_slice(&bytes[..take]);
-                bytes = &bytes[take..];
-                if let Ok(header) = <[u8; HEADER_LEN]>::try_from(self.header.as_slice()) {
-                    let kind = StreamKind::from_byte(header[0]).ok_or(UnrecognizedStream(header[0]))?;
-                    let length = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
-                    self.header.clear();
-                    self.current = (length > 0).then_some((kind, length as usize));
-                }
-                continue;
-            };
-            let take = bytes.len().min(left);
-            sink(kind, &bytes[..take]);
-            bytes = &bytes[take..];
-            self.current = (take < left).then_some((kind, left - take));
+        while let Some((kind, payload)) = self.next(&mut bytes)? {
+            sink(kind, payload);
         }
         Ok(())
+    }
+
+    /// Takes the next piece of payload off the front of `bytes`; `None` when more bytes are needed.
+    pub fn next<'a>(
+        &mut self,
+        bytes: &mut &'a [u8],
+    ) -> Result<Option<(StreamKind, &'a [u8])>, UnrecognizedStream> {
+        while !bytes.is_empty() {
+            if let Some((kind, left)) = self.current {
+                let (payload, rest) = bytes.split_at(bytes.len().min(left));
+                *bytes = rest;
+                self.current = (payload.len() < left).then_some((kind, left - payload.len()));
+                return Ok(Some((kind, payload)));
+            }
+            let (part, rest) = bytes.split_at(bytes.len().min(HEADER_LEN - self.header.len()));
+            self.header.extend_from_slice(part);
+            *bytes = rest;
+            if let Ok(header) = <[u8; HEADER_LEN]>::try_from(self.header.as_slice()) {
+                let kind = StreamKind::from_byte(header[0]).ok_or(UnrecognizedStream(header[0]))?;
+                let length = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+                self.header.clear();
+                self.current = (length > 0).then_some((kind, length as usize));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether the bytes so far end between two frames.

@@ -27,7 +27,16 @@ mod container;
 mod image;
 mod system;
 
+mod options;
+mod pull_image;
+mod session;
+
+mod attach;
+mod create;
 mod dial_stdio;
+mod exec;
+mod run;
+mod start;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -75,6 +84,11 @@ macro_rules! verb {
 
 #[rustfmt::skip]
 static VERBS: &[Verb] = &[
+    verb!(attach, ["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach local standard input, output, and error streams to a running container"),
+    verb!(create, ["container create", "create"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a new container"),
+    verb!(exec, ["container exec", "exec"], "[OPTIONS] CONTAINER COMMAND [ARG...]", "Execute a command in a running container"),
+    verb!(run, ["container run", "run"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create and run a new container from an image"),
+    verb!(start, ["container start", "start"], "[OPTIONS] CONTAINER [CONTAINER...]", "Start one or more stopped containers"),
     verb!(container::kill, ["container kill", "kill"], "[OPTIONS] CONTAINER [CONTAINER...]", "Kill one or more running containers"),
     verb!(container::logs, ["container logs", "logs"], "[OPTIONS] CONTAINER", "Fetch the logs of a container"),
     verb!(container::ls, ["container ls", "container list", "container ps", "ps"], "[OPTIONS]", "List containers"),

@@ -28,3 +28,8 @@ pub fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
 pub fn error_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     io::stderr().lock().write_all(bytes).map_err(Into::into)
 }
+
+/// Writes to standard error, as it is; what cannot be said there is not said.
+pub fn print_error(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}

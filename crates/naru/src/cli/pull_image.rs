@@ -1,0 +1,70 @@
+//! Pulling an image: what `run`, `create` and `pull` share.
+
+use api::{ImageCreateQuery, JsonMessage};
+use client::{Lines, Method};
+use distribution::credentials::Credentials;
+use image::Reference;
+use term::progress::Progress;
+
+use super::{Context, variable};
+
+/// Where progress is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Draw {
+    /// Standard output: pulling is what the user asked for.
+    Stdout,
+    /// Standard error: standard output belongs to a container.
+    Stderr,
+    /// Nowhere.
+    Quiet,
+}
+
+/// Pulls one image by reference and draws the progress.
+pub async fn pull(
+    context: &Context,
+    reference: &Reference,
+    platform: &str,
+    draw: Draw,
+) -> anyhow::Result<()> {
+    let query = ImageCreateQuery {
+        from_image: reference.familiar_name(),
+        tag: match (&reference.digest, &reference.tag) {
+            (Some(digest), _) => digest.to_string(),
+            (None, tag) => tag.clone().unwrap_or_default(),
+        },
+        platform: platform.to_owned(),
+        ..ImageCreateQuery::default()
+    };
+    let mut request = context.client()?.request(Method::POST, "/images/create").parameters(&query);
+    if let Some(credentials) = registry_auth(context, &reference.registry)? {
+        request = request.header("x-registry-auth", credentials);
+    }
+    draw_all(request.lines().await?, draw).await
+}
+
+/// The user's credentials for a registry, as engines take them; `None` when there are none.
+pub fn registry_auth(context: &Context, registry: &str) -> anyhow::Result<Option<String>> {
+    let given = variable("DOCKER_AUTH_CONFIG");
+    let auth = Credentials::load(context.config_dir(), given.as_deref())?.lookup(registry)?;
+    Ok((!auth.is_empty()).then(|| auth.to_header()))
+}
+
+/// Draws a stream of progress to its end. An error in the stream is the verb's error.
+pub async fn draw_all(mut lines: Lines<JsonMessage>, draw: Draw) -> anyhow::Result<()> {
+    let columns = match draw {
+        Draw::Stdout => term::tty::size(rustix::stdio::stdout()),
+        Draw::Stderr => term::tty::size(rustix::stdio::stderr()),
+        Draw::Quiet => None,
+    };
+    let mut progress = Progress::new(columns.map(|size| usize::from(size.width)));
+    while let Some(message) = lines.next().await? {
+        let now = jiff::Timestamp::now().as_second();
+        let text = progress.draw(&message, now).map_err(anyhow::Error::msg)?;
+        match draw {
+            Draw::Stdout => super::output::print(&text)?,
+            Draw::Stderr => super::output::print_error(&text),
+            Draw::Quiet => {}
+        }
+    }
+    Ok(())
+}
