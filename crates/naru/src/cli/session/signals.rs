@@ -24,7 +24,11 @@ impl Signals {
         let wanted = (1..=64).filter(|signal| !OURS.contains(signal) && ![32, 33].contains(signal));
         let set = wanted.fold(0, |set, signal| set | sys::signal::bit(signal));
         sys::signal::block(set, true)?;
-        let fd = AsyncFd::register_with_interest(sys::signal::fd(set)?, Interest::READABLE)?;
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe; an owned descriptor stays open as long as it is registered"
+        )]
+        let fd = AsyncFd::with_interest(sys::signal::fd(set)?, Interest::READABLE)?;
         Ok(Self { fd })
     }
 
