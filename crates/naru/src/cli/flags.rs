@@ -19,7 +19,7 @@ pub enum Parsed {
 
 /// Reads a verb's words.
 pub fn parse(verb: &Verb, path: &str, words: &[String]) -> Result<Parsed, Failure> {
-    let command = (verb.command)(Command::new("naru"))
+    let mut command = (verb.command)(Command::new("naru"))
         .no_binary_name(true)
         .disable_help_flag(true)
         .disable_version_flag(true)
@@ -32,7 +32,8 @@ pub fn parse(verb: &Verb, path: &str, words: &[String]) -> Result<Parsed, Failur
     let mut arguments = sorted.flags;
     arguments.push("--".to_owned());
     arguments.extend(sorted.positionals);
-    let matches = command.clone().try_get_matches_from(arguments);
+    // Prepares the command too, without which an argument cannot be named.
+    let matches = command.try_get_matches_from_mut(arguments);
     matches.map(Parsed::Matches).map_err(|error| wrong_flag(verb, path, &in_dockers_words(&command, &error)))
 }
 

@@ -133,7 +133,7 @@ pub struct ContainerFlags {
     /// Log driver options
     #[arg(long, value_name = "list")] pub log_opt: Vec<String>,
     /// Container MAC address (e.g., 92:d0:c6:0a:29:33)
-    #[arg(long, value_parser = network::mac)] pub mac_address: Option<String>,
+    #[arg(long)] pub mac_address: Option<String>,
     /// Memory limit
     #[arg(short, long, value_name = "bytes", value_parser = term::size::parse)] pub memory: Option<i64>,
     /// Memory soft limit
@@ -205,7 +205,7 @@ pub struct ContainerFlags {
     /// UTS namespace to use
     #[arg(long)] pub uts: Option<String>,
     /// Bind mount a volume
-    #[arg(short, long, value_name = "list", value_parser = mount::volume)] pub volume: Vec<Volume>,
+    #[arg(short, long, value_name = "list")] pub volume: Vec<String>,
     /// Optional volume driver for the container
     #[arg(long)] pub volume_driver: Option<String>,
     /// Mount volumes from the specified container(s)
@@ -218,6 +218,11 @@ impl ContainerFlags {
     /// `--restart`, parsed.
     pub fn restart_policy(&self) -> Result<RestartPolicy, String> {
         resource::restart(self.restart.as_deref().unwrap_or("no"))
+    }
+
+    /// All `-v`.
+    pub fn volumes(&self) -> Result<Vec<Volume>, String> {
+        self.volume.iter().map(|text| mount::volume(text)).collect()
     }
 
     /// All `-p`.

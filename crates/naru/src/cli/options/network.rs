@@ -31,7 +31,7 @@ pub fn attachment(text: &str) -> Result<Attachment, String> {
             "alias" => settings.aliases.get_or_insert_default().push(value.to_owned()),
             "ip" => ipam(settings).ipv4_address = value.to_owned(),
             "ip6" => ipam(settings).ipv6_address = value.to_owned(),
-            "mac-address" => settings.mac_address = mac(value)?,
+            "mac-address" => settings.mac_address = valid_mac(value)?,
             "link-local-ip" => ipam(settings).link_local_ips.get_or_insert_default().push(value.to_owned()),
             "driver-opt" => {
                 let (name, value) =
@@ -51,7 +51,7 @@ pub fn attachment(text: &str) -> Result<Attachment, String> {
 }
 
 /// Six bytes in hexadecimal.
-pub fn mac(text: &str) -> Result<String, String> {
+fn valid_mac(text: &str) -> Result<String, String> {
     let parts: Vec<&str> = text.split([':', '-']).collect();
     let good =
         parts.len() == 6 && parts.iter().all(|part| part.len() == 2 && u8::from_str_radix(part, 16).is_ok());
@@ -137,7 +137,7 @@ fn add_flags(first: &mut Attachment, flags: &ContainerFlags) -> Result<(), Strin
         if !settings.mac_address.is_empty() {
             return conflict("mac-address", "MAC address");
         }
-        settings.mac_address = mac.clone();
+        settings.mac_address = valid_mac(mac)?;
     }
     // On the default bridge a link is the container's, elsewhere it is the endpoint's.
     if is_user_defined(&first.target) && !flags.link.is_empty() {

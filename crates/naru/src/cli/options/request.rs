@@ -36,10 +36,11 @@ impl ContainerFlags {
             anyhow::bail!("conflicting options: cannot specify both --restart and --rm");
         }
         let (network_mode, networking_config) = network::networks(self).map_err(anyhow::Error::msg)?;
+        let volumes = self.volumes().map_err(anyhow::Error::msg)?;
         let security = security::security(&self.security_opt)?;
         let bare_paths = security.bare_system_paths.then(Vec::new);
         let host_config = HostConfig {
-            binds: Some(self.binds()),
+            binds: Some(binds(&volumes)),
             container_id_file: text(&self.cidfile),
             log_config: self.log_config()?,
             network_mode,
@@ -61,8 +62,7 @@ impl ContainerFlags {
             extra_hosts: list(&self.add_host),
             group_add: list(&self.group_add),
             ipc_mode: text(&self.ipc),
-            links: list(&self.link)
-                .filter(|_| !self.network.iter().any(|net| network::is_user_defined(&net.target))),
+            links: list(&self.link),
             oom_score_adj: self.oom_score_adj.unwrap_or_default(),
             pid_mode: text(&self.pid),
             privileged: self.privileged,
@@ -85,7 +85,7 @@ impl ContainerFlags {
             ..HostConfig::default()
         };
         Ok(ContainerCreateRequest {
-            config: self.config(image, command, surroundings)?,
+            config: self.config(image, command, &volumes, surroundings)?,
             host_config: Some(host_config),
             networking_config,
         })
@@ -95,6 +95,7 @@ impl ContainerFlags {
         &self,
         image: &str,
         command: &[String],
+        volumes: &[Volume],
         surroundings: &Surroundings,
     ) -> anyhow::Result<ContainerConfig> {
         let attach = |stream: &str| match self.attach.is_empty() {
@@ -109,7 +110,7 @@ impl ContainerFlags {
                 environment.push(format!("{name}={value}"));
             }
         }
-        let anonymous = self.volume.iter().filter_map(|volume| match volume {
+        let anonymous = volumes.iter().filter_map(|volume| match volume {
             Volume::Anonymous(path) => Some((path.clone(), EmptyObject {})),
             Volume::Bind(_) => None,
         });
@@ -137,14 +138,6 @@ impl ContainerFlags {
             stop_timeout: self.stop_timeout,
             ..ContainerConfig::default()
         })
-    }
-
-    fn binds(&self) -> Vec<String> {
-        let bind = |volume: &Volume| match volume {
-            Volume::Bind(spec) => Some(spec.clone()),
-            Volume::Anonymous(_) => None,
-        };
-        self.volume.iter().filter_map(bind).collect()
     }
 
     fn tmpfs_mounts(&self) -> Option<BTreeMap<String, String>> {
@@ -264,6 +257,14 @@ impl ContainerFlags {
             ..Resources::default()
         }
     }
+}
+
+fn binds(volumes: &[Volume]) -> Vec<String> {
+    let bind = |volume: &Volume| match volume {
+        Volume::Bind(spec) => Some(spec.clone()),
+        Volume::Anonymous(_) => None,
+    };
+    volumes.iter().filter_map(bind).collect()
 }
 
 fn text(value: &Option<String>) -> String {
