@@ -9,16 +9,22 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 
 use crate::error::{During, Result};
-use crate::filesystem;
+use crate::filesystem::{self, New};
 use crate::plan::{LaunchPlan, Mount, Namespace};
 use crate::prepare::describe;
+use crate::root::keep;
 
 /// See the module.
 pub enum CgroupView {
     /// cgroup2, mounted by the child.
     Unified,
     /// v1.
-    Hierarchies(Vec<Part>),
+    Hierarchies {
+        /// The tmpfs with its folders and links, unless the child has to make it.
+        tmpfs: Option<OwnedFd>,
+        /// What is mounted in it.
+        parts: Vec<Part>,
+    },
 }
 
 /// One v1 hierarchy.
@@ -32,11 +38,11 @@ pub struct Part {
 
 /// Opens what has to be opened outside.
 pub fn prepare(plan: &LaunchPlan, mount: &Mount, cgroup: Option<&cgroup::Cgroup>) -> Result<CgroupView> {
-    let Some(cgroup) = cgroup else { return Ok(CgroupView::Hierarchies(Vec::new())) };
+    let mut parts = Vec::new();
+    let Some(cgroup) = cgroup else { return Ok(CgroupView::Hierarchies { tmpfs: None, parts }) };
     if cgroup.host().is_v2() {
         return Ok(CgroupView::Unified);
     }
-    let mut parts = Vec::new();
     for (controllers, folder) in cgroup.folders() {
         let hierarchy =
             cgroup.host().hierarchies.iter().find(|hierarchy| hierarchy.controllers == controllers);
@@ -57,35 +63,30 @@ pub fn prepare(plan: &LaunchPlan, mount: &Mount, cgroup: Option<&cgroup::Cgroup>
         let name = hierarchy.mount.file_name().and_then(|name| name.to_str()).unwrap_or("cgroup").to_owned();
         parts.push(Part { name, controllers: controllers.to_vec(), bind });
     }
-    Ok(CgroupView::Hierarchies(parts))
+    let tmpfs = match plan.namespaces.user {
+        Namespace::Host => Some(skeleton(mount, &parts)?),
+        _ => None,
+    };
+    Ok(CgroupView::Hierarchies { tmpfs, parts })
 }
 
-/// Mounts the view on `target`. Runs in the child, in its cgroup.
-pub fn attach(view: &CgroupView, mount: &Mount, target: impl AsFd) -> Result<()> {
+fn new<'a>(
+    fstype: &'a str,
+    options: &'a [(String, Option<String>)],
+    attributes: u64,
+    what: &'a str,
+) -> New<'a> {
+    New { fstype, source: Some("cgroup"), options, attributes, what }
+}
+
+/// The tmpfs of v1 with its folders, and a link for each controller of a hierarchy that has several.
+fn skeleton(mount: &Mount, parts: &[Part]) -> Result<OwnedFd> {
     let what = || describe(mount);
-    let parts = match view {
-        CgroupView::Unified => {
-            let fd = filesystem::create("cgroup2", Some("cgroup"), &[], mount.attributes, &what())?;
-            return filesystem::attach(fd, target).during("mount", what);
-        }
-        CgroupView::Hierarchies(parts) => parts,
-    };
     let options = [("mode".to_owned(), Some("755".to_owned()))];
     let attributes = mount.attributes & !sys::mount::attr::RDONLY;
-    let tmpfs = filesystem::create("tmpfs", Some("tmpfs"), &options, attributes, &what())?;
-    filesystem::attach(&tmpfs, target).during("mount", what)?;
+    let tmpfs = new("tmpfs", &options, attributes, &what()).create()?;
     for part in parts {
         rustix::fs::mkdirat(&tmpfs, &part.name, Mode::from_raw_mode(0o755)).during("mount", what)?;
-        let own;
-        let fd = match &part.bind {
-            Some(bind) => bind,
-            None => {
-                own =
-                    filesystem::create("cgroup", Some("cgroup"), &part.options(), mount.attributes, &what())?;
-                &own
-            }
-        };
-        filesystem::attach_at(fd, &tmpfs, &part.name).during("mount", what)?;
         for controller in part.controllers.iter().filter(|name| **name != part.name && !name.contains('=')) {
             match rustix::fs::symlinkat(Path::new(&part.name), &tmpfs, controller.as_str()) {
                 Ok(()) | Err(Errno::EXIST) => {}
@@ -93,10 +94,45 @@ pub fn attach(view: &CgroupView, mount: &Mount, target: impl AsFd) -> Result<()>
             }
         }
     }
+    Ok(tmpfs)
+}
+
+/// Mounts the view on `target`. Runs in the child, in its cgroup.
+pub fn attach(view: &CgroupView, mount: &Mount, target: impl AsFd) -> Result<()> {
+    let what = || describe(mount);
+    let (prepared, parts) = match view {
+        CgroupView::Unified => {
+            let fd = new("cgroup2", &[], mount.attributes, &what()).create_in_child()?;
+            filesystem::attach(&fd, target).during("mount", what)?;
+            keep(fd);
+            return Ok(());
+        }
+        CgroupView::Hierarchies { tmpfs, parts } => (tmpfs, parts),
+    };
+    let made;
+    let tmpfs = match prepared {
+        Some(tmpfs) => tmpfs,
+        None => {
+            made = skeleton(mount, parts)?;
+            &made
+        }
+    };
+    filesystem::attach(tmpfs, target).during("mount", what)?;
+    for part in parts {
+        let made;
+        let fd = match &part.bind {
+            Some(bind) => bind,
+            None => {
+                made = new("cgroup", &part.options(), mount.attributes, &what()).create()?;
+                &made
+            }
+        };
+        filesystem::attach_at(fd, tmpfs, &part.name).during("mount", what)?;
+    }
     if mount.attributes & sys::mount::attr::RDONLY != 0 {
         let attributes =
             sys::mount::Attributes { set: sys::mount::attr::RDONLY, ..sys::mount::Attributes::default() };
-        sys::mount::setattr(&tmpfs, c"", attributes).during("mount", what)?;
+        sys::mount::setattr(tmpfs, c"", attributes).during("mount", what)?;
     }
     Ok(())
 }

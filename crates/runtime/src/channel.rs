@@ -103,10 +103,11 @@ impl Channel {
     pub fn receive(&self) -> io::Result<Option<Message>> {
         let mut buffer = vec![0; 65_536];
         let (count, fds) = match sys::fdpass::recv(&self.0, &mut buffer) {
-            Ok(received) => received,
-            // The child died with our "go" unread.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
-            Err(error) => return Err(error),
+            // The child has ended with our "go" unread, which the socket tells once, before what the child had to say.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                sys::fdpass::recv(&self.0, &mut buffer)?
+            }
+            result => result?,
         };
         let invalid = || io::Error::from(io::ErrorKind::InvalidData);
         match buffer.get(..count).and_then(<[u8]>::split_first) {

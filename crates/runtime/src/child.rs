@@ -16,11 +16,11 @@ use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use rustix::process::DumpableBehavior;
 
 use crate::error::{During, LaunchError, Result};
-use crate::filesystem::{self, Overlay};
+use crate::filesystem::{self, New, Overlay};
 use crate::plan::{LaunchPlan, Mount, MountSource, Namespace};
 use crate::prepare::{self, Prepared, Ready, describe};
 use crate::process::{self, Surroundings};
-use crate::root::Root;
+use crate::root::{Root, keep};
 use crate::streams::{self, Streams};
 use crate::{cgroup_view, copy_up, devices, hooks, masks, terminal};
 
@@ -49,7 +49,7 @@ pub enum Wait {
 }
 
 /// Does all of it; returns only on failure.
-pub fn run(setup: &Setup<'_>) -> Result<Infallible> {
+pub fn run(setup: &mut Setup<'_>) -> Result<Infallible> {
     let (plan, channel) = (setup.plan, &setup.around.channel);
     if setup.observed {
         // A copy of the launcher must not be traced or looked into by a container that it has just joined (CVE-2016-9962).
@@ -62,7 +62,6 @@ pub fn run(setup: &Setup<'_>) -> Result<Infallible> {
     if plan.namespaces.user != Namespace::Host {
         become_root()?;
     }
-    rustix::process::umask(rustix::fs::Mode::empty());
     new_keyring()?;
     if plan.namespaces.cgroup == Namespace::New {
         // Its root is the cgroup that we are in now.
@@ -71,9 +70,9 @@ pub fn run(setup: &Setup<'_>) -> Result<Infallible> {
     }
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .during("rootfs", || "make mounts private".to_owned())?;
-    let root = Root::new(attach_root(&setup.prepared.rootfs)?);
+    let root = Root::new(attach_root(setup.prepared.rootfs.take())?);
     let late = mounts(plan, &setup.prepared, &root)?;
-    devices::rest(plan, &root, setup.prepared.dev_is_populated, &setup.prepared.host_nodes)?;
+    devices::rest(plan, &root, setup.prepared.populated_dev.is_some(), &setup.prepared.host_nodes)?;
     let terminal = match setup.streams {
         Streams::Terminal => Some(terminal::open(&root, setup.console_size)?),
         _ => None,
@@ -155,47 +154,71 @@ const NOSYS: i32 = Errno::NOSYS.raw_os_error();
 const PERM: i32 = Errno::PERM.raw_os_error();
 
 /// Attaches the root somewhere in our mount namespace, which `pivot_root` demands: on top of the old root.
-fn attach_root(overlay: &Overlay) -> Result<OwnedFd> {
+fn attach_root(overlay: Option<Overlay>) -> Result<OwnedFd> {
     match overlay {
-        Overlay::Mount(mount) => {
-            filesystem::attach_at(mount, rustix::fs::CWD, "/")
+        Some(Overlay::Mount(mount)) => {
+            filesystem::attach_at(&mount, rustix::fs::CWD, "/")
                 .during("rootfs", || "attach the container's root".to_owned())?;
-            rustix::io::fcntl_dupfd_cloexec(mount, 3)
-                .during("rootfs", || "keep the container's root".to_owned())
+            Ok(mount)
         }
-        Overlay::Legacy(overlay) => overlay.mount(),
+        Some(Overlay::Legacy(overlay)) => overlay.mount(),
+        None => Err(LaunchError::other("rootfs", "the container has no root")),
     }
 }
 
 /// Attaches all mounts; returns those that become read-only at the end.
 fn mounts<'a>(plan: &'a LaunchPlan, prepared: &Prepared, root: &Root) -> Result<Vec<(&'a Mount, OwnedFd)>> {
     let mut late = Vec::new();
-    for (mount, ready) in plan.mounts.iter().zip(&prepared.mounts) {
-        let (target, folder) = target(mount, ready, root)?;
-        let created;
-        let fd = match (ready, &mount.source) {
-            (Ready::Cgroups(view), _) => {
-                cgroup_view::attach(view, mount, target)?;
+    let mut dev = None;
+    for (index, (mount, ready)) in plan.mounts.iter().zip(&prepared.mounts).enumerate() {
+        let made = match (ready, &mount.source) {
+            (Ready::InChild, MountSource::New { fstype, source, options }) => {
+                let new = New {
+                    fstype,
+                    source: source.as_deref(),
+                    options,
+                    attributes: prepare::first_attributes(mount),
+                    what: &describe(mount),
+                };
+                Some(new.create_in_child()?)
+            }
+            _ => None,
+        };
+        let fd = match (&made, ready) {
+            (Some(fd), _) | (None, Ready::Detached { mount: fd, .. }) => fd,
+            (None, Ready::Cgroups(view)) => {
+                let (target, _) = target(mount, ready, root)?;
+                cgroup_view::attach(view, mount, &target)?;
+                keep(target);
                 continue;
             }
-            (Ready::Detached { mount: fd, .. }, _) => fd,
-            (Ready::InChild, MountSource::New { fstype, source, options }) => {
-                let attributes = prepare::first_attributes(mount);
-                created =
-                    filesystem::create(fstype, source.as_deref(), options, attributes, &describe(mount))?;
-                if mount.copy_up {
-                    copy_up::copy(&target, &created)
-                        .during("mount", || format!("{}: tmpcopyup", describe(mount)))?;
-                }
-                prepare::change(&created, mount)?;
-                &created
-            }
-            (Ready::InChild, _) => continue,
+            (None, Ready::InChild) => continue,
         };
-        attach(mount, fd, &target, folder)?;
+        if let (Some(dev), Some(name)) = (dev, prepare::name_in_dev(mount)) {
+            // Made by us in a tmpfs of ours: there is nothing to be resolved.
+            filesystem::attach_at(fd, dev, name).during("mount", || describe(mount))?;
+        } else {
+            let (target, folder) = target(mount, ready, root)?;
+            if mount.copy_up {
+                copy_up::copy(&target, fd).during("mount", || format!("{}: tmpcopyup", describe(mount)))?;
+            }
+            attach(mount, fd, &target, folder)?;
+            keep(target);
+        }
+        if prepared.populated_dev == Some(index)
+            && let Ready::Detached { mount: fd, .. } = ready
+        {
+            dev = Some(fd);
+        }
+        if made.is_some() {
+            prepare::change(fd, mount)?;
+        }
         if prepare::is_read_only_late(mount) {
             let fd = rustix::io::fcntl_dupfd_cloexec(fd, 3).during("mount", || describe(mount))?;
             late.push((mount, fd));
+        }
+        if let Some(made) = made {
+            keep(made);
         }
     }
     Ok(late)
@@ -271,7 +294,7 @@ fn target(mount: &Mount, ready: &Ready, root: &Root) -> Result<(OwnedFd, bool)> 
         (_, false) => root.file(path),
     };
     let target = target.during("mount", what)?;
-    let ours = path.starts_with("/dev/") || path.starts_with("/sys/");
+    let ours = path.starts_with("/dev/") || path.starts_with("/sys/") || prepare::is_dev(mount);
     if !ours
         && rustix::fs::fstatfs(&target).during("mount", what)?.f_type as i64 == PROC_SUPER_MAGIC
         && !INSIDE_PROC.contains(&path)
@@ -302,15 +325,14 @@ fn console(plan: &LaunchPlan, root: &Root, terminal: &terminal::Terminal) -> Res
     filesystem::attach(mount, target).during("terminal", what)
 }
 
-/// Makes the container's root the root of the mount namespace and lets go of the old one.
+/// Makes the container's root the root of the mount namespace, and the current folder, and lets go of the old one.
 fn pivot(root: &Root) -> Result<()> {
     let what = || "pivot_root".to_owned();
     rustix::process::fchdir(root.fd()).during("rootfs", what)?;
     // The old root lands on top of the new one, and "." is what lies on top: no folder of the image is needed for it.
     rustix::process::pivot_root(".", ".").during("rootfs", what)?;
     rustix::mount::unmount(".", UnmountFlags::DETACH)
-        .during("rootfs", || "unmount the host's root in the container".to_owned())?;
-    rustix::process::chdir("/").during("rootfs", what)
+        .during("rootfs", || "unmount the host's root in the container".to_owned())
 }
 
 fn names(plan: &LaunchPlan) -> Result<()> {

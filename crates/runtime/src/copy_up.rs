@@ -7,9 +7,11 @@ use rustix::io::Errno;
 
 /// Copies the content of the folder `from` to the folder `to`, and the folder's mode and owner.
 pub fn copy(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
-    let from =
-        rustix::fs::openat(from, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    folder(&from, to)
+    // Both are mere paths.
+    let open = |fd: &OwnedFd| {
+        rustix::fs::openat(fd, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    };
+    folder(&open(from)?, &open(to)?)
 }
 
 fn folder(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {

@@ -1,13 +1,14 @@
 //! New file systems as detached mounts: `fsopen`, one `fsconfig` an option, `fsmount`. Attaches nothing.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags};
 
 use crate::error::{During, LaunchError, Result, reason};
+use crate::root::keep;
 
 /// The kernel's limit of a value given to `fsconfig`.
 const MAX_VALUE: usize = 255;
@@ -50,22 +51,40 @@ fn context<'a>(fstype: &str, what: &'a str) -> Result<Context<'a>> {
     Ok(Context { fd, what })
 }
 
-/// A new file system. `what` begins the message of an error.
-pub fn create(
-    fstype: &str,
-    source: Option<&str>,
-    options: &[(String, Option<String>)],
-    attributes: u64,
-    what: &str,
-) -> Result<OwnedFd> {
-    let context = context(fstype, what)?;
-    if let Some(source) = source.filter(|source| !source.is_empty()) {
-        context.set("source", Some(source))?;
+/// What a new file system is made of.
+pub struct New<'a> {
+    pub fstype: &'a str,
+    pub source: Option<&'a str>,
+    pub options: &'a [(String, Option<String>)],
+    pub attributes: u64,
+    /// Begins the message of an error.
+    pub what: &'a str,
+}
+
+impl New<'_> {
+    /// Makes it.
+    pub fn create(&self) -> Result<OwnedFd> {
+        self.make().map(|(mount, _)| mount)
     }
-    for (name, value) in options {
-        context.set(name, value.as_deref())?;
+
+    /// Makes it and leaves the context open, as the child does with all descriptors.
+    pub fn create_in_child(&self) -> Result<OwnedFd> {
+        self.make().map(|(mount, context)| {
+            keep(context);
+            mount
+        })
     }
-    context.mount(attributes)
+
+    fn make(&self) -> Result<(OwnedFd, OwnedFd)> {
+        let context = context(self.fstype, self.what)?;
+        if let Some(source) = self.source.filter(|source| !source.is_empty()) {
+            context.set("source", Some(source))?;
+        }
+        for (name, value) in self.options {
+            context.set(name, value.as_deref())?;
+        }
+        Ok((context.mount(self.attributes)?, context.fd))
+    }
 }
 
 /// A root file system of layers.
@@ -79,11 +98,9 @@ pub enum Overlay {
 
 /// See [`Overlay::Legacy`].
 pub struct LegacyOverlay {
-    options: String,
-    /// A folder to mount on, in a mount namespace that dies with its old root.
+    lower: Vec<PathBuf>,
     upper: PathBuf,
-    /// The options name these by number.
-    _layers: Vec<OwnedFd>,
+    work: PathBuf,
 }
 
 /// Redirects and indexes would tie the upper folder to this set of layers; a container's must survive a changed one.
@@ -97,7 +114,8 @@ pub fn overlay(lower: &[PathBuf], upper: &Path, work: &Path) -> Result<Overlay> 
     let long = |path: &Path| path.as_os_str().len() > MAX_VALUE;
     let all_fit = !lower.iter().map(PathBuf::as_path).chain([upper, work]).any(long);
     if crate::defaults::running_kernel() < LAYER_BY_LAYER || !all_fit {
-        return legacy(lower, upper, work).map(Overlay::Legacy);
+        let legacy = LegacyOverlay { lower: lower.to_vec(), upper: upper.to_owned(), work: work.to_owned() };
+        return Ok(Overlay::Legacy(legacy));
     }
     let context = context("overlay", "mount the overlay of the container's layers")?;
     context.set("source", Some("overlay"))?;
@@ -117,31 +135,26 @@ fn path_text(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| LaunchError::other("mount", format!("path {} is not UTF-8", path.display())))
 }
 
-/// Every folder is named by a descriptor: the page of options that `mount(2)` takes has room for some 180 layers then, and no
-/// name needs escaping.
-pub fn legacy(lower: &[PathBuf], upper: &Path, work: &Path) -> Result<LegacyOverlay> {
-    let mut layers = Vec::new();
-    let mut named = |path: &Path| {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(path, flags, Mode::empty())
-            .during("mount", || format!("open layer {}", path.display()))?;
-        let name = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd));
-        layers.push(fd);
-        Ok::<_, LaunchError>(name)
-    };
-    let lower = lower.iter().map(|layer| named(layer)).collect::<Result<Vec<_>>>()?.join(":");
-    let (upper_name, work_name) = (named(upper)?, named(work)?);
-    let options =
-        format!("lowerdir={lower},upperdir={upper_name},workdir={work_name},{}={}", INDEX.0, INDEX.1);
-    Ok(LegacyOverlay { options, upper: upper.to_path_buf(), _layers: layers })
-}
-
 impl LegacyOverlay {
-    /// Mounts it over its own upper folder, and returns the root. Only in a private mount namespace.
+    /// Mounts it over its own upper folder, and returns the root. Only in a private mount namespace, which dies with its old root.
+    ///
+    /// Every folder is named by a descriptor: the page of options that `mount(2)` takes has room for some 180 layers then, and no
+    /// name needs escaping. They are opened here because overlayfs takes only what is mounted in the caller's namespace.
     pub fn mount(&self) -> Result<OwnedFd> {
         let what = || "mount the overlay of the container's layers".to_owned();
-        let options = std::ffi::CString::new(self.options.as_str())
-            .map_err(|_| LaunchError::other("mount", "a layer's path contains a NUL byte"))?;
+        let mut opened = Vec::new();
+        let mut named = |path: &Path| {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let fd = rustix::fs::open(path, flags, Mode::empty())
+                .during("mount", || format!("open layer {}", path.display()))?;
+            let name = format!("/proc/self/fd/{}", fd.as_raw_fd());
+            opened.push(fd);
+            Ok::<_, LaunchError>(name)
+        };
+        let lower = self.lower.iter().map(|layer| named(layer)).collect::<Result<Vec<_>>>()?.join(":");
+        let (upper, work) = (named(&self.upper)?, named(&self.work)?);
+        let options = format!("lowerdir={lower},upperdir={upper},workdir={work},{}={}", INDEX.0, INDEX.1);
+        let options = std::ffi::CString::new(options).map_err(|_| LaunchError::other("mount", what()))?;
         rustix::mount::mount("overlay", &self.upper, "overlay", MountFlags::empty(), options.as_c_str())
             .during("mount", what)?;
         rustix::fs::open(&self.upper, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())

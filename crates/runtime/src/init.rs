@@ -22,18 +22,17 @@ pub fn init(args: &[String]) -> i32 {
     let Ok(signals) = sys::signal::block(all, true).and_then(|_| sys::signal::fd(all)) else {
         return NOT_EXECUTABLE;
     };
-    // A group of its own, so that the terminal's signals reach it and not us. The standard library starts it with nothing blocked.
-    let child = match Command::new(program).args(arguments).process_group(0).spawn() {
-        Ok(child) => child,
-        Err(error) => {
-            let text = format!("exec {program}: {}\n", crate::error::reason(&error));
-            let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
-            return if error.kind() == std::io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
-        }
-    };
-    let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return NOT_EXECUTABLE };
-    // Not a terminal, mostly.
-    let _ = rustix::termios::tcsetpgrp(rustix::stdio::stdin(), pid);
+    let child = sys::clone3(0, None, || {
+        // A group of its own, so that the terminal's signals reach it and not us. There may be no terminal.
+        let _ = rustix::process::setpgid(None, None);
+        let _ = rustix::termios::tcsetpgrp(rustix::stdio::stdin(), rustix::process::getpid());
+        let _ = sys::signal::set_mask(0);
+        let error = Command::new(program).args(arguments).exec();
+        let text = format!("exec {program}: {}\n", crate::error::reason(&error));
+        let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
+        if error.kind() == std::io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE }
+    });
+    let Some(pid) = child.ok().and_then(|child| Pid::from_raw(child.pid)) else { return NOT_EXECUTABLE };
     loop {
         let mut poll = [rustix::event::PollFd::new(&signals, rustix::event::PollFlags::IN)];
         let _ = rustix::event::poll(&mut poll, None);

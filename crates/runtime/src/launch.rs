@@ -37,7 +37,23 @@ pub(crate) fn cgroup_error(error: cgroup::Error) -> LaunchError {
     LaunchError::other("cgroup", format!("unable to apply cgroup configuration: {error}{cause}"))
 }
 
+/// The modes of what launcher and child make are the modes it gets.
+struct NoUmask(rustix::fs::Mode);
+
+impl NoUmask {
+    fn set() -> Self {
+        Self(rustix::process::umask(rustix::fs::Mode::empty()))
+    }
+}
+
+impl Drop for NoUmask {
+    fn drop(&mut self) {
+        rustix::process::umask(self.0);
+    }
+}
+
 fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> {
+    let umask = NoUmask::set();
     let is_grouped = plan.cgroup.is_some();
     let prepared = prepare::prepare(plan, is_grouped.then_some(&group))?;
     let entry = if is_grouped { Some(group.entry().map_err(cgroup_error)?) } else { None };
@@ -56,7 +72,7 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
     let proc = rustix::io::fcntl_dupfd_cloexec(&prepared.proc, 3).during("launch", what)?;
     let terminal = matches!(options.stdio, Stdio::Terminal) || plan.process.terminal;
     let stdio = if terminal { Stdio::Terminal } else { options.stdio };
-    let setup = Setup {
+    let mut setup = Setup {
         plan,
         streams: streams::prepare(stdio)?,
         console_size: options.console_size,
@@ -70,11 +86,12 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
     let mut parents_end = Some(ours);
     let child = sys::clone3(flags, unified.map(AsFd::as_fd), || {
         drop(parents_end.take());
-        let Err(error) = child::run(&setup);
+        let Err(error) = child::run(&mut setup);
         setup.around.channel.failed(&error);
         1
     });
     let left = entered.leave();
+    drop(umask);
     let child = child.during("launch", what)?;
     let Setup { prepared, around, .. } = setup;
     // Or the end of the line would never come.

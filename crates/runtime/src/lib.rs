@@ -97,8 +97,12 @@ pub struct Launched {
 /// Runs the hooks that follow a container's end. All are tried; the first error is returned.
 pub fn run_poststop_hooks(plan: &LaunchPlan) -> Result<(), LaunchError> {
     let Some(planned) = &plan.hooks else { return Ok(()) };
-    let run = |hook| hooks::run(std::slice::from_ref(hook), "poststop", planned, "stopped", 0);
-    planned.poststop.iter().map(run).fold(Ok(()), |first, result| first.and(result))
+    let mut result = Ok(());
+    for hook in &planned.poststop {
+        let ran = hooks::run(std::slice::from_ref(hook), "poststop", planned, "stopped", 0);
+        result = result.and(ran);
+    }
+    result
 }
 
 /// A running container, for [`exec`].

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::error::{During, Result};
 use crate::filesystem;
-use crate::root::Root;
+use crate::root::{Root, keep};
 
 /// Makes paths read-only with all below. Missing ones are passed over.
 pub fn read_only(paths: &[String], root: &Root) -> Result<()> {
@@ -26,7 +26,9 @@ pub fn read_only(paths: &[String], root: &Root) -> Result<()> {
             ..sys::mount::Attributes::default()
         };
         sys::mount::setattr(&mount, c"", attributes).during("readonly paths", what)?;
-        filesystem::attach(mount, target).during("readonly paths", what)?;
+        filesystem::attach(&mount, &target).during("readonly paths", what)?;
+        keep(mount);
+        keep(target);
     }
     Ok(())
 }
@@ -46,7 +48,9 @@ pub fn mask(paths: &[String], root: &Root, null: &OwnedFd, empty: &OwnedFd) -> R
             result => result,
         }
         .during("masked paths", what)?;
+        keep(target);
     }
+    files.spare.into_iter().chain(folders.spare).for_each(keep);
     Ok(())
 }
 
@@ -74,6 +78,13 @@ impl<'a> Cover<'a> {
             Some(spare) => spare,
             None => filesystem::clone_tree(self.first, Path::new(""), false, true)?,
         };
-        filesystem::attach(&copy, target).inspect_err(|_| self.spare = Some(copy))
+        match filesystem::attach(&copy, target) {
+            Ok(()) => keep(copy),
+            Err(error) => {
+                self.spare = Some(copy);
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 }

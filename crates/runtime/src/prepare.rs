@@ -10,7 +10,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use crate::cgroup_view::{self, CgroupView};
 use crate::devices;
 use crate::error::{During, LaunchError, Result};
-use crate::filesystem::{self, Overlay};
+use crate::filesystem::{self, New, Overlay};
 use crate::plan::{Device, LaunchPlan, Mount, MountSource, Namespace, Propagation, PropagationKind, RootFs};
 
 /// A mount on its way to the container.
@@ -30,7 +30,8 @@ pub enum Ready {
 
 /// All that is ready.
 pub struct Prepared {
-    pub rootfs: Overlay,
+    /// Taken by the child.
+    pub rootfs: Option<Overlay>,
     /// One for each mount of the plan.
     pub mounts: Vec<Ready>,
     /// The host's null device, to cover files with.
@@ -39,36 +40,35 @@ pub struct Prepared {
     pub empty: OwnedFd,
     /// The host's /proc: surely procfs, whatever the container has there.
     pub proc: OwnedFd,
-    /// /dev has its nodes and links.
-    pub dev_is_populated: bool,
+    /// The mount at /dev that has its nodes, links and mount points already.
+    pub populated_dev: Option<usize>,
     /// The host's device nodes, for a user namespace, where none can be made.
     pub host_nodes: Vec<(String, OwnedFd)>,
 }
 
-/// Makes everything ready. `cgroup` is the container's, if it has one.
+/// Makes everything ready, with an umask of zero. `cgroup` is the container's, if it has one.
 pub fn prepare(plan: &LaunchPlan, cgroup: Option<&cgroup::Cgroup>) -> Result<Prepared> {
     let own_user = plan.namespaces.user != Namespace::Host;
     let mut mounts = Vec::with_capacity(plan.mounts.len());
     for mount in &plan.mounts {
         mounts.push(ready(plan, mount, cgroup)?);
     }
-    let dev = plan.mounts.iter().rposition(|mount| mount.target.trim_end_matches('/') == "/dev");
-    let mut dev_is_populated = false;
-    if let Some((index, Ready::Detached { mount, .. })) =
-        dev.and_then(|index| Some((index, mounts.get(index)?)))
-        && plan.populate_dev
-    {
-        populate(plan, index, mount)?;
-        dev_is_populated = true;
-    }
+    let dev = plan.mounts.iter().rposition(is_dev).filter(|_| plan.populate_dev);
+    let populated_dev = match dev.map(|index| (index, &mounts[index])) {
+        Some((index, Ready::Detached { mount, .. })) => {
+            populate(plan, index, mount)?;
+            Some(index)
+        }
+        _ => None,
+    };
     let host_nodes = if own_user && plan.populate_dev { host_nodes(&plan.devices) } else { Vec::new() };
     Ok(Prepared {
-        rootfs: rootfs(&plan.rootfs)?,
+        rootfs: Some(rootfs(&plan.rootfs)?),
         mounts,
         null: null_device()?,
         empty: empty_folder()?,
         proc: host_proc()?,
-        dev_is_populated,
+        populated_dev,
         host_nodes,
     })
 }
@@ -109,7 +109,7 @@ pub fn first_attributes(mount: &Mount) -> u64 {
 /// Whether read-only is set when everything is mounted.
 pub fn is_read_only_late(mount: &Mount) -> bool {
     let fills_up = match &mount.source {
-        MountSource::New { fstype, .. } => fstype == "tmpfs" || mount.target.trim_end_matches('/') == "/dev",
+        MountSource::New { fstype, .. } => fstype == "tmpfs" || is_dev(mount),
         _ => false,
     };
     fills_up && mount.attributes & sys::mount::attr::RDONLY != 0
@@ -124,7 +124,14 @@ fn ready(plan: &LaunchPlan, mount: &Mount, cgroup: Option<&cgroup::Cgroup>) -> R
                 return Ok(Ready::InChild);
             }
             let what = describe(mount);
-            let fd = filesystem::create(fstype, source.as_deref(), options, first_attributes(mount), &what)?;
+            let fd = New {
+                fstype,
+                source: source.as_deref(),
+                options,
+                attributes: first_attributes(mount),
+                what: &what,
+            }
+            .create()?;
             change(&fd, mount)?;
             Ok(Ready::Detached { mount: fd, folder: true })
         }
@@ -198,25 +205,30 @@ pub fn set_propagation(fd: impl AsFd, propagation: Propagation) -> std::io::Resu
     sys::mount::setattr(fd, c"", attributes)
 }
 
+/// Whether the mount is /dev itself.
+pub fn is_dev(mount: &Mount) -> bool {
+    mount.target.trim_end_matches('/') == "/dev"
+}
+
+/// The name of a new file system right below /dev ("pts", "shm"), whose folder [`populate`] makes.
+pub fn name_in_dev(mount: &Mount) -> Option<&str> {
+    let name = mount.target.strip_prefix("/dev/")?;
+    let is_new = matches!(mount.source, MountSource::New { .. }) && !mount.copy_up;
+    (is_new && !name.is_empty() && !name.contains('/') && !name.starts_with('.')).then_some(name)
+}
+
 /// Fills the detached /dev, which saves the child these calls: the nodes, the links, and the folders for mounts that follow.
 fn populate(plan: &LaunchPlan, index: usize, dev: &OwnedFd) -> Result<()> {
-    let mask = rustix::process::umask(Mode::empty());
-    let result = devices::populate(plan, dev).and_then(|()| {
-        for mount in &plan.mounts[index + 1..] {
-            if let Some(name) = mount.target.strip_prefix("/dev/")
-                && !name.contains('/')
-                && !matches!(mount.source, MountSource::Bind { .. })
-            {
-                match rustix::fs::mkdirat(dev, name, Mode::from_raw_mode(0o755)) {
-                    Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-                    Err(error) => return Err(error).during("dev", || describe(mount)),
-                }
-            }
+    devices::populate(plan, dev)?;
+    for (mount, name) in
+        plan.mounts[index + 1..].iter().filter_map(|mount| Some((mount, name_in_dev(mount)?)))
+    {
+        match rustix::fs::mkdirat(dev, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(error).during("dev", || describe(mount)),
         }
-        Ok(())
-    });
-    rustix::process::umask(mask);
-    result
+    }
+    Ok(())
 }
 
 fn host_nodes(devices: &[Device]) -> Vec<(String, OwnedFd)> {
@@ -246,7 +258,8 @@ fn empty_folder() -> Result<OwnedFd> {
     let attributes = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
     let option = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
     let options = [option("nr_blocks", "1"), option("nr_inodes", "1"), option("mode", "755")];
-    filesystem::create("tmpfs", Some("tmpfs"), &options, attributes, "make an empty folder for masked paths")
+    let what = "make an empty folder for masked paths";
+    New { fstype: "tmpfs", source: Some("tmpfs"), options: &options, attributes, what }.create()
 }
 
 /// The host's /proc.

@@ -25,20 +25,23 @@ pub struct Surroundings {
     pub ignored: u64,
     /// The kernel's highest capability.
     pub last_capability: u32,
+    /// The process is in another user namespace than the launcher.
+    pub own_user: bool,
     /// Capabilities that can be given at all.
-    pub available: u64,
+    available: u64,
 }
 
 impl Surroundings {
-    /// Looks at the launcher. With `all` capabilities can be given as in a new user namespace.
-    pub fn gather(channel: Channel, proc: OwnedFd, all: bool) -> Result<Self> {
+    /// Looks at the launcher. In another user namespace (`own_user`) a process has all capabilities to begin with.
+    pub fn gather(channel: Channel, proc: OwnedFd, own_user: bool) -> Result<Self> {
         let what = || "look at the launcher".to_owned();
-        let available = if all { u64::MAX } else { sys::caps::permitted().during("launch", what)? };
+        let available = if own_user { u64::MAX } else { sys::caps::permitted().during("launch", what)? };
         Ok(Self {
             channel,
             proc,
             ignored: sys::signal::ignored().during("launch", what)?,
             last_capability: sys::caps::last(),
+            own_user,
             available,
         })
     }
@@ -47,7 +50,9 @@ impl Surroundings {
 /// Turns this process into the program.
 pub fn run(process: &Process, root: &Root, around: &Surroundings) -> Result<Infallible> {
     let identity = identity::resolve(&process.user, root)?;
-    streams::give_to(identity.uid)?;
+    if identity.uid != 0 || around.own_user {
+        streams::give_to(identity.uid)?;
+    }
     security_labels(process, &around.proc)?;
     scheduling(process)?;
     for limit in &process.rlimits {
@@ -57,21 +62,10 @@ pub fn run(process: &Process, root: &Root, around: &Surroundings) -> Result<Infa
     }
     rustix::process::umask(Mode::from_raw_mode(process.umask.unwrap_or(0o022)));
 
-    // As root first: the user may not be allowed to look at the folders above. The other way round on a network file system that
-    // does not trust root.
-    if process.create_cwd {
-        root.folder(&process.cwd).during("cwd", || format!("mkdir {}", process.cwd)).map(drop).or_else(
-            |error| if rustix::fs::stat(process.cwd.as_str()).is_ok() { Ok(()) } else { Err(error) },
-        )?;
-    }
-    let entered = rustix::process::chdir(process.cwd.as_str());
+    let entered = enter_cwd(process, root)?;
     become_user(process, &identity, around)?;
-    let cwd = || format!("chdir to cwd ({:?}) set in config.json failed", process.cwd);
-    match entered {
-        Err(Errno::ACCESS | Errno::PERM) => {
-            rustix::process::chdir(process.cwd.as_str()).during("cwd", cwd)?
-        }
-        result => result.during("cwd", cwd)?,
+    if !entered {
+        rustix::process::chdir(process.cwd.as_str()).during("cwd", || chdir_failed(process))?;
     }
     check_cwd()?;
 
@@ -82,6 +76,25 @@ pub fn run(process: &Process, root: &Root, around: &Surroundings) -> Result<Infa
     sys::exec::close_on_exec_from(3).during("descriptors", || "close descriptors".to_owned())?;
     confine(process, around)?;
     Err(program.execute())
+}
+
+fn chdir_failed(process: &Process) -> String {
+    format!("chdir to cwd ({:?}) set in config.json failed", process.cwd)
+}
+
+/// Goes to the folder as root, since the user may not be allowed to look at the folders above. `false`: only the user may go there
+/// (a network file system that does not trust root).
+fn enter_cwd(process: &Process, root: &Root) -> Result<bool> {
+    let mut result = rustix::process::chdir(process.cwd.as_str());
+    if result == Err(Errno::NOENT) && process.create_cwd {
+        root.folder(&process.cwd).during("cwd", || format!("mkdir {}", process.cwd))?;
+        result = rustix::process::chdir(process.cwd.as_str());
+    }
+    match result {
+        Ok(()) => Ok(true),
+        Err(Errno::ACCESS | Errno::PERM) => Ok(false),
+        Err(error) => Err(error).during("cwd", || chdir_failed(process)),
+    }
 }
 
 /// A current folder outside of the root could only come from a descriptor of the host that was left open (CVE-2024-21626).

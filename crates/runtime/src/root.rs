@@ -134,20 +134,31 @@ impl Root {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             result => result?,
         };
-        let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
-        if kind != rustix::fs::FileType::RegularFile {
+        let stat = rustix::fs::fstat(&file)?;
+        if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
             return Err(Errno::INVAL);
         }
-        let mut bytes = Vec::new();
-        let mut buffer = [0; 4096];
-        loop {
-            match rustix::io::read(&file, &mut buffer)? {
-                0 => return Ok(Some(bytes)),
-                count if bytes.len() + count > limit => return Err(Errno::FBIG),
-                count => bytes.extend(&buffer[..count]),
+        let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+        if size > limit {
+            return Err(Errno::FBIG);
+        }
+        let mut bytes = vec![0; size];
+        let mut filled = 0;
+        while filled < size {
+            match rustix::io::read(&file, &mut bytes[filled..])? {
+                0 => break,
+                count => filled += count,
             }
         }
+        bytes.truncate(filled);
+        keep(file);
+        Ok(Some(bytes))
     }
+}
+
+/// Leaves a descriptor open: in the child `execve` closes them all at once.
+pub fn keep(descriptor: impl Into<OwnedFd>) {
+    std::mem::forget(descriptor.into());
 }
 
 #[cfg(test)]

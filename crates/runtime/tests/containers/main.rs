@@ -2,6 +2,11 @@
 //! not: this one runs every case by executing itself again with the case's name. Takes a filter like the standard one.
 
 mod defaults;
+mod errors;
+mod exec;
+mod isolation;
+mod life;
+mod mounts;
 mod world;
 
 use std::os::unix::process::ExitStatusExt;
@@ -11,9 +16,12 @@ use std::process::{Command, ExitCode, Stdio};
 type Case = (&'static str, fn());
 
 const ONE: &str = "--one-case";
+/// In a container: be its first process and run what follows.
+const INIT: &str = "--init";
 
 fn main() -> ExitCode {
-    let cases: Vec<Case> = [defaults::CASES].concat();
+    let cases: Vec<Case> =
+        [defaults::CASES, errors::CASES, mounts::CASES, exec::CASES, isolation::CASES, life::CASES].concat();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [flag, name] = arguments.as_slice()
         && flag == ONE
@@ -21,6 +29,11 @@ fn main() -> ExitCode {
         let (_, body) = cases.iter().find(|(case, _)| case == name).expect("a case");
         body();
         return ExitCode::SUCCESS;
+    }
+    if let Some((flag, program)) = arguments.split_first()
+        && flag == INIT
+    {
+        return ExitCode::from(u8::try_from(runtime::init(program)).expect("an exit code"));
     }
     if arguments.iter().any(|argument| argument == "--list") {
         for (name, _) in &cases {

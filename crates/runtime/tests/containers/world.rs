@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use runtime::{
     HostFacts, Launch, LaunchError, LaunchPlan, Launched, PlanOptions, RootFs, Spec, Stdio, UserSpec, launch,
@@ -206,4 +206,10 @@ pub fn wait(launched: &Launched) -> i32 {
     let status = rustix::process::waitid(WaitId::PidFd(launched.pidfd.as_fd()), WaitIdOptions::EXITED);
     let status = status.unwrap().expect("a status");
     status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal)).unwrap()
+}
+/// Writes an executable file.
+pub fn executable(path: &Path, content: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::write(path, content).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
