@@ -49,7 +49,7 @@ impl Engine {
 }
 
 /// `repo` and `tag` of a query as a reference with a tag (moby's `RepoTagReference`); `None` when there is no repository.
-fn repository_and_tag(repository: &str, tag: &str) -> Result<Option<Reference>> {
+pub(crate) fn repository_and_tag(repository: &str, tag: &str) -> Result<Option<Reference>> {
     if repository.is_empty() {
         return Ok(None);
     }

@@ -26,7 +26,8 @@ impl Engine {
         let (images, host) =
             blocking(move || Ok((store.images()?.len() as i64, host::Host::read(&root)))).await?;
         let registries = &self.config.registries;
-        let log_drivers = ["json-file", "local", "none"];
+        // "none" is a driver that logs nothing, and Docker does not list it either.
+        let log_drivers = ["json-file", "local"];
         Ok(SystemInfo {
             id: self.identity().await?,
             containers: uses.len() as i64,
@@ -38,7 +39,7 @@ impl Engine {
             driver_status: Some(host.storage_status()),
             plugins: PluginsInfo {
                 volume: Some(words(&["local"])),
-                network: Some(words(&["bridge", "host", "null"])),
+                network: Some(words(&["bridge", "host", "ipvlan", "macvlan", "null"])),
                 authorization: None,
                 log: Some(words(&log_drivers)),
             },
@@ -58,7 +59,7 @@ impl Engine {
             logging_driver: self.config.log_driver.clone(),
             cgroup_driver: "cgroupfs".to_owned(),
             cgroup_version: host.cgroup_version.to_string(),
-            n_events_listener: 0,
+            n_events_listener: self.events.listeners() as i64,
             kernel_version: host.kernel.clone(),
             operating_system: host.operating_system.clone(),
             os_version: host.os_version.clone(),

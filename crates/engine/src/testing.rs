@@ -23,7 +23,7 @@ pub(crate) fn world(test: impl AsyncFnOnce(&Engine) + Send + 'static) {
         let folder = tempfile::tempdir().unwrap();
         // Blocking threads are made by this one, in its namespace.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let engine = engine(folder.path());
+        let engine = Arc::new_cyclic(|me| engine(folder.path(), me.clone()));
         runtime.block_on(test(&engine));
         let errors = engine.networks.teardown();
         assert!(errors.is_empty(), "{errors:?}");
@@ -33,7 +33,7 @@ pub(crate) fn world(test: impl AsyncFnOnce(&Engine) + Send + 'static) {
     }
 }
 
-fn engine(folder: &std::path::Path) -> Engine {
+fn engine(folder: &std::path::Path, me: Weak<Engine>) -> Engine {
     let config = EngineConfig::new(folder.join("root"), folder.join("run"));
     std::fs::create_dir_all(&config.root).unwrap();
     Engine {
@@ -43,7 +43,7 @@ fn engine(folder: &std::path::Path) -> Engine {
         events: Events::open(&config.root),
         idle: idle::Idle::new(),
         containers: Arc::new(Registry::default()),
-        me: Weak::new(),
+        me,
         facts: Facts { runtime: facts::example(), cpus: 2, apparmor: false, seccomp: None },
         executable: Executable::seal(&config.exe),
         config,
@@ -118,8 +118,8 @@ impl Process {
             .spawn()
             .unwrap();
         let pid = child.id() as i32;
-        let own = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
-        while std::fs::read_link(format!("/proc/{pid}/ns/net")).unwrap() == own {
+        // Its program runs once it has left this process's namespaces.
+        while std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap() != "sleep\n" {
             std::thread::yield_now();
         }
         let run = Run { pid, start_ticks: sys::process::start_ticks(pid).unwrap() };
