@@ -180,7 +180,13 @@ fn mounts<'a>(plan: &'a LaunchPlan, prepared: &Prepared, root: &Root) -> Result<
                     attributes: prepare::first_attributes(mount),
                     what: &describe(mount),
                 };
-                Some(new.create_in_child()?)
+                Some(match new.create_in_child() {
+                    // The namespace that it would show is not the user namespace's own.
+                    Err(_) if plan.namespaces.user != Namespace::Host && host_view(fstype).is_some() => {
+                        borrow_view(fstype, mount)?
+                    }
+                    result => result?,
+                })
             }
             _ => None,
         };
@@ -222,6 +228,27 @@ fn mounts<'a>(plan: &'a LaunchPlan, prepared: &Prepared, root: &Root) -> Result<
         }
     }
     Ok(late)
+}
+
+/// Where the host has a file system that only the owner of its namespace can mount.
+fn host_view(fstype: &str) -> Option<&'static str> {
+    [("proc", "/proc"), ("sysfs", "/sys"), ("mqueue", "/dev/mqueue")]
+        .into_iter()
+        .find_map(|(kind, path)| (kind == fstype).then_some(path))
+}
+
+/// The host's own, read-only if asked for.
+fn borrow_view(fstype: &str, mount: &Mount) -> Result<OwnedFd> {
+    let path = host_view(fstype).unwrap_or_default();
+    let fd = filesystem::clone_tree(rustix::fs::CWD, Path::new(path), true, true)
+        .during("mount", || describe(mount))?;
+    let attributes = sys::mount::Attributes {
+        set: mount.attributes & sys::mount::attr::RDONLY,
+        recursive: true,
+        ..sys::mount::Attributes::default()
+    };
+    sys::mount::setattr(&fd, c"", attributes).during("mount", || describe(mount))?;
+    Ok(fd)
 }
 
 fn attach(mount: &Mount, fd: &OwnedFd, target: &OwnedFd, folder: bool) -> Result<()> {
