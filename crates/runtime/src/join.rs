@@ -68,23 +68,27 @@ pub fn enter(namespaces: &Namespaces, netns: Option<OwnedFd>) -> Result<(u64, En
             (Namespace::Host, None) => {}
             // Made by the child, in its cgroup.
             (Namespace::New, None) if kind == sys::clone::NEWCGROUP => {}
-            // The offsets can only be set while nobody is inside.
-            (Namespace::New, None) if kind == sys::clone::NEWTIME && !namespaces.time_offsets.is_empty() => {
+            // Not by the clone: its offsets can only be set while nobody is inside, and before Linux 6.3 clone3 refuses it.
+            (Namespace::New, None) if kind == sys::clone::NEWTIME => {
                 let home = home(name)?;
                 sys::namespace::unshare(kind).during("namespaces", || "make a time namespace".to_owned())?;
                 entered.0.push((home, kind));
-                let lines = namespaces
-                    .time_offsets
-                    .iter()
-                    .map(|(clock, seconds, nanoseconds)| format!("{clock} {seconds} {nanoseconds}\n"))
-                    .collect::<String>();
-                std::fs::write("/proc/self/timens_offsets", lines)
-                    .during("namespaces", || "set the offsets of the time namespace".to_owned())?;
+                set_time_offsets(&namespaces.time_offsets)?;
             }
             (Namespace::New, None) => flags |= kind,
         }
     }
     Ok((flags, entered))
+}
+
+fn set_time_offsets(offsets: &[(String, i64, u32)]) -> Result<()> {
+    if offsets.is_empty() {
+        return Ok(());
+    }
+    let line =
+        |(clock, seconds, nanoseconds): &(String, i64, u32)| format!("{clock} {seconds} {nanoseconds}\n");
+    std::fs::write("/proc/self/timens_offsets", offsets.iter().map(line).collect::<String>())
+        .during("namespaces", || "set the offsets of the time namespace".to_owned())
 }
 
 fn home(name: &str) -> Result<OwnedFd> {
