@@ -102,7 +102,9 @@ pub(crate) fn in_dockers_words(error: Error, reference: &Reference) -> Error {
     let refusal = refusal.first_only();
     match refusal.first_code() {
         "DENIED" => Error::PullDenied { name: reference.familiar_name(), refusal },
-        "MANIFEST_UNKNOWN" => Error::ManifestUnknown { reference: reference.familiar(), refusal },
+        "MANIFEST_UNKNOWN" => {
+            Error::ManifestUnknown { reference: reference.clone().with_default_tag().familiar(), refusal }
+        }
         "NAME_UNKNOWN" => Error::RepositoryUnknown { name: reference.familiar_name(), refusal },
         _ => Error::Refused(refusal),
     }

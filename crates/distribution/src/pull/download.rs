@@ -16,7 +16,7 @@ use store::{Ingest, IngestReader};
 use tokio::sync::mpsc;
 
 use super::Pull;
-use super::flight::{Claim, follow};
+use super::flight::{Claim, Work, follow};
 use super::layers::Throttle;
 use crate::config::place;
 use crate::error::{Cause, Error, Result};
@@ -37,7 +37,7 @@ pub(super) async fn blob(
     mut on_reader: impl FnMut(IngestReader),
 ) -> Result<()> {
     loop {
-        let flight = match pull.registries.0.in_flight.claim(&blob.digest) {
+        let flight = match pull.registries.0.in_flight.claim(Work::Blob(blob.digest.clone())) {
             Claim::Mine(flight) => flight,
             Claim::Theirs(steps) => {
                 follow(steps, show).await;

@@ -1,6 +1,6 @@
 //! Who is working on what: two pulls that need the same layer do the work once.
 //!
-//! The first to claim a digest owns it until the claim is dropped (done, failed or cancelled); the others follow: they see
+//! The first to claim a piece of work owns it until the claim is dropped (done, failed or cancelled); the others follow: they see
 //! the owner's steps, and when it ends they look again, and take over if the work is not done.
 
 use std::collections::HashMap;
@@ -11,9 +11,19 @@ use tokio::sync::watch;
 
 use crate::progress::LayerStep;
 
-/// Claims by digest (a chain id for download and unpacking together, a blob's digest for the download alone).
+/// What can be claimed. The two must not be confused: the lowest layer of an image, stored without compression, has the same
+/// digest as chain id and as blob.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Work {
+    /// Download and unpacking of a layer, by chain id.
+    Layer(Digest),
+    /// The download alone.
+    Blob(Digest),
+}
+
+/// The claims that are held.
 #[derive(Default, Clone)]
-pub(crate) struct Downloads(Arc<Mutex<HashMap<Digest, watch::Receiver<LayerStep>>>>);
+pub(crate) struct Downloads(Arc<Mutex<HashMap<Work, watch::Receiver<LayerStep>>>>);
 
 pub(super) enum Claim {
     Mine(Flight),
@@ -22,20 +32,20 @@ pub(super) enum Claim {
 
 /// An owned claim; tells its followers about each step.
 pub(super) struct Flight {
-    digest: Digest,
+    work: Work,
     downloads: Downloads,
     steps: watch::Sender<LayerStep>,
 }
 
 impl Downloads {
-    pub(super) fn claim(&self, digest: &Digest) -> Claim {
+    pub(super) fn claim(&self, work: Work) -> Claim {
         let mut flights = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(steps) = flights.get(digest) {
+        if let Some(steps) = flights.get(&work) {
             return Claim::Theirs(steps.clone());
         }
         let (sender, receiver) = watch::channel(LayerStep::Waiting);
-        flights.insert(digest.clone(), receiver);
-        Claim::Mine(Flight { digest: digest.clone(), downloads: self.clone(), steps: sender })
+        flights.insert(work.clone(), receiver);
+        Claim::Mine(Flight { work, downloads: self.clone(), steps: sender })
     }
 }
 
@@ -48,7 +58,7 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         let mut flights = self.downloads.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        flights.remove(&self.digest);
+        flights.remove(&self.work);
     }
 }
 

@@ -14,7 +14,7 @@ use image::{Descriptor, Digest};
 use store::{StagedLayer, Store};
 use tokio::sync::watch;
 
-use super::flight::{Claim, Flight, follow};
+use super::flight::{Claim, Flight, Work, follow};
 use super::{Pull, download};
 use crate::error::{Error, Result};
 use crate::progress::{LayerStep, Progress, ProgressSink};
@@ -99,7 +99,7 @@ fn is_here(store: &Store, layer: &Layer) -> bool {
 /// Until the layer is here: does the work, or watches another pull do it.
 async fn bring(pull: &Pull<'_>, layer: &Layer, below: Option<watch::Receiver<bool>>) -> Result<()> {
     loop {
-        match pull.registries.0.in_flight.claim(&layer.chain) {
+        match pull.registries.0.in_flight.claim(Work::Layer(layer.chain.clone())) {
             Claim::Mine(flight) => return work(pull, layer, below, &flight).await,
             Claim::Theirs(steps) => follow(steps, |step| layer.line.show(step)).await,
         }

@@ -56,7 +56,10 @@ pub(super) async fn blob(
     loop {
         let outcome = match upload.take() {
             None => begin(session, blob, mount_from.take()).await,
-            Some(location) => offset(session, location).await,
+            Some(location) => match offset(session, location).await {
+                Err(error) if is_lost(&error) => begin(session, blob, None).await,
+                outcome => outcome,
+            },
         };
         let error = match outcome {
             Ok(Begun::Mounted(from)) => {
@@ -79,10 +82,7 @@ pub(super) async fn blob(
             Err(error) => error,
         };
         failures += 1;
-        let lost = error.refusal().is_some_and(|refusal| {
-            refusal.has_code("BLOB_UPLOAD_UNKNOWN") || refusal.status == StatusCode::RANGE_NOT_SATISFIABLE
-        });
-        if failures >= session.http.retry.attempts || !(error.is_transient() || lost) {
+        if failures >= session.http.retry.attempts || !(error.is_transient() || is_lost(&error)) {
             return Err(error);
         }
         tracing::info!(blob = %blob.digest, error = error.message(), "resuming upload");
@@ -90,6 +90,16 @@ pub(super) async fn blob(
         show(LayerStep::Retrying { seconds: delay.as_secs().max(1) });
         tokio::time::sleep(delay).await;
     }
+}
+
+/// Whether the registry can't go on with an upload. `distribution` never can with one that broke off inside a request: its
+/// URLs carry the offset, and the one we have is that of before (`BLOB_UPLOAD_INVALID`).
+fn is_lost(error: &Error) -> bool {
+    error.refusal().is_some_and(|refusal| {
+        refusal.has_code("BLOB_UPLOAD_UNKNOWN")
+            || refusal.has_code("BLOB_UPLOAD_INVALID")
+            || refusal.status == StatusCode::RANGE_NOT_SATISFIABLE
+    })
 }
 
 async fn exists(session: &Session, blob: &Descriptor) -> Result<bool> {
