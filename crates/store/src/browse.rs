@@ -9,7 +9,7 @@ use image::Digest;
 use rustix::fs::{FileType, major, minor};
 
 use crate::error::{Error, Result};
-use crate::extract::{join, show};
+use crate::extract::join;
 use crate::merged::{Found, Merged, host_path};
 use crate::store::Store;
 use crate::{FileInfo, FileKind};
@@ -23,9 +23,10 @@ impl Store {
         let merged = Merged::open(&self.chain_paths(id)?)?;
         let (at, found) = resolve(&merged, path)?;
         if found.is_some_and(|found| found.kind() != FileType::Directory) {
-            return Ok(vec![info(&merged, &at)?]);
+            return merged.find(&at)?.iter().map(|found| info(&merged, found, &at)).collect();
         }
-        merged.list(&at)?.into_keys().map(|name| info(&merged, &join(&at, &name))).collect()
+        let entries = merged.list(&at)?;
+        entries.iter().map(|(name, found)| info(&merged, found, &join(&at, name))).collect()
     }
 
     /// Opens a regular file of an image for reading.
@@ -66,10 +67,8 @@ fn resolve(merged: &Merged, path: &str) -> Result<(Vec<u8>, Option<Found>)> {
     Ok((at, found))
 }
 
-/// Everything a listing shows of a clean path.
-fn info(merged: &Merged, path: &[u8]) -> Result<FileInfo> {
-    let found = merged.find(path)?;
-    let found = found.ok_or_else(|| Error::NotFound(format!("no such file in the image: {}", show(path))))?;
+/// Everything a listing shows of a file found at a clean path.
+pub(crate) fn info(merged: &Merged, found: &Found, path: &[u8]) -> Result<FileInfo> {
     let stat = &found.stat;
     let kind = match found.kind() {
         FileType::Directory => FileKind::Directory,
@@ -81,7 +80,7 @@ fn info(merged: &Merged, path: &[u8]) -> Result<FileInfo> {
         _ => FileKind::File,
     };
     let link_target = match kind {
-        FileKind::Symlink => Some(host_path("".as_ref(), &merged.read_link(&found, path)?)),
+        FileKind::Symlink => Some(host_path("".as_ref(), &merged.read_link(found, path)?)),
         _ => None,
     };
     Ok(FileInfo {

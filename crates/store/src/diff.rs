@@ -16,7 +16,7 @@ use crate::snapshot::directory_lower;
 use crate::store::Store;
 use crate::{Change, ChangeKind, Rootfs};
 
-type Changes = BTreeMap<Vec<u8>, ChangeKind>;
+pub(crate) type Changes = BTreeMap<Vec<u8>, ChangeKind>;
 
 impl Store {
     /// Paths that differ from the image, sorted.
@@ -35,6 +35,13 @@ impl Store {
         let change = |(path, kind): (Vec<u8>, _)| Change { path: host_path("/".as_ref(), &path), kind };
         Ok(changes.into_iter().map(change).collect())
     }
+}
+
+/// What a layer's folder changes of the layers below it.
+pub(crate) fn overlay_changes(lower: &Merged, layer: BorrowedFd<'_>) -> Result<Changes> {
+    let mut changes = Changes::new();
+    overlay(lower, layer, b"", &mut changes)?;
+    Ok(changes)
 }
 
 fn note(changes: &mut Changes, path: &[u8], kind: ChangeKind) {

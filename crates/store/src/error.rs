@@ -92,6 +92,18 @@ impl Error {
     }
 }
 
+/// An error and what is below it, in one line.
+pub(crate) fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(error) = next {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    text
+}
+
 /// Says what was being done when a system call failed.
 pub(crate) trait Context<T> {
     fn context<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T>;

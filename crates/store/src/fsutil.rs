@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, StatxFlags, openat, openat2,
-    renameat_with, statat, statx, unlinkat,
+    AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, Stat, StatxFlags, mknodat, openat,
+    openat2, renameat_with, statat, statx, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -92,9 +92,22 @@ pub(crate) fn lstat(dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<Stat
     statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
 }
 
-/// Whether a `stat` shows overlayfs' whiteout: a character device 0/0.
+/// Overlayfs' whiteout is a character device 0/0. Overlayfs refuses to make one on itself; there, where our folders can only be
+/// copied from and never be mounted, 0/1 stands for it (major 0 has no drivers).
+const WHITEOUTS: [u64; 2] = [0, 1];
+
+/// Whether a `stat` shows a whiteout.
 pub(crate) fn is_whiteout(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && WHITEOUTS.contains(&stat.st_rdev)
+}
+
+/// Makes a whiteout; what is there already makes it fail.
+pub(crate) fn make_whiteout(dir: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<()> {
+    let make = |device| mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), device);
+    match make(WHITEOUTS[0]) {
+        Err(Errno::PERM) => make(WHITEOUTS[1]).map_err(|_| Errno::PERM),
+        other => other,
+    }
 }
 
 /// A name nobody else uses, for temporary files.

@@ -52,6 +52,10 @@ impl Store {
         for descriptor in &names.others {
             self.need_document(&mut needed, descriptor);
         }
+        let documents: Vec<Digest> = held(&self.inner.leases).documents().cloned().collect();
+        for digest in documents {
+            self.need_document(&mut needed, &Descriptor::new(image::MediaType::OCI_MANIFEST, digest, 0));
+        }
         let images: Vec<Digest> = held(&self.inner.leases).images().cloned().collect();
         for id in images {
             needed.blobs.insert(id.clone());

@@ -73,6 +73,13 @@ impl Store {
         name.map(|name| names.record_of(name)).ok_or_else(|| Error::NotFound(format!("No such image: {id}")))
     }
 
+    /// Manifests and indexes by which the index knows an image.
+    pub(crate) fn documents_of(&self, id: &Digest) -> Vec<Digest> {
+        let Ok(names) = self.names() else { return Vec::new() };
+        let entries = names.entries.iter().filter(|name| name.id == *id);
+        entries.flat_map(|name| [name.target.digest.clone(), name.manifest.clone()]).collect()
+    }
+
     /// The configuration of an image id, cached.
     pub fn config(&self, id: &Digest) -> Result<Arc<ImageConfig>> {
         if let Some(config) = held(&self.inner.configs).get(id) {

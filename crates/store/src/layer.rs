@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use image::{Digest, MediaType, chain_id};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, linkat, mknodat, renameat_with, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, linkat, renameat_with, unlinkat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ use crate::copy::{attributes, copy_node};
 use crate::decompress::{plain, read_error};
 use crate::error::{Context, Error, Result};
 use crate::extract::{Attributes, Extractor, PendingLink, Purpose, join, set_opaque, show, split};
-use crate::fsutil::{is_whiteout, lstat, open_dir, open_plain, remove_tree, unique_name};
+use crate::fsutil::{is_whiteout, lstat, make_whiteout, open_dir, open_plain, remove_tree, unique_name};
 use crate::merged::Merged;
 use crate::store::{Store, held};
 use crate::tar::Reader;
@@ -137,9 +137,7 @@ impl Store {
             Some(parent) => self.chain_of(parent).map_err(|error| error.within(&context()))?,
             None => Vec::new(),
         };
-        let Some(name) = staged.name.clone() else { return Err(Error::corrupt(context())) };
-        let path = self.inner.tmp_path(&name);
-        staged.settle(&path.join("diff"), &parents).map_err(|error| error.within(&context()))?;
+        let path = staged.settle_in_place(&parents).map_err(|error| error.within(&context()))?;
         let record = Record { diff_id: staged.diff_id.clone(), parent: parent.cloned(), size: staged.size };
         let record = serde_json::to_vec(&record).map_err(|error| Error::corrupt_by(context(), error))?;
         std::fs::write(path.join("layer.json"), record).context(context)?;
@@ -364,6 +362,19 @@ impl StagedLayer {
         self.links = extractor.links;
     }
 
+    /// Settles the layer where it is; its folder below `tmp/`.
+    fn settle_in_place(&mut self, parents: &[LayerInfo]) -> Result<PathBuf> {
+        let name = self.name.as_ref().ok_or_else(|| Error::corrupt("the layer has its place already"))?;
+        let path = self.store.inner.tmp_path(name);
+        self.settle(&path.join("diff"), parents)?;
+        Ok(path)
+    }
+
+    /// Settles a layer that is not to be published; its files, which go when it is dropped.
+    pub(crate) fn files_on(&mut self, parents: &[LayerInfo]) -> Result<PathBuf> {
+        Ok(self.settle_in_place(parents)?.join("diff"))
+    }
+
     fn settle(&mut self, diff: &std::path::Path, parents: &[LayerInfo]) -> Result<()> {
         if self.implied.is_empty() && self.links.is_empty() && !self.root_opaque {
             return Ok(());
@@ -395,7 +406,7 @@ impl StagedLayer {
 fn hide_all(root: &OwnedFd, below: &Merged) -> Result<()> {
     for (name, _) in below.list(b"")? {
         let context = || format!("entry {}: create whiteout", show(&name));
-        match mknodat(root, name.as_slice(), FileType::CharacterDevice, Mode::empty(), 0) {
+        match make_whiteout(root.as_fd(), &name) {
             Ok(()) => continue,
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(Error::io(context(), errno)),

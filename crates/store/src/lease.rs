@@ -22,6 +22,8 @@ struct Held {
     blobs: HashSet<Digest>,
     layers: HashSet<Digest>,
     images: HashSet<Digest>,
+    /// Manifests and indexes, to be protected with all they name.
+    documents: HashSet<Digest>,
 }
 
 /// Protects from garbage collection until it is dropped.
@@ -53,7 +55,12 @@ impl Lease {
 
     /// Protects an image with all it needs, should it lose its names.
     pub fn add_image(&self, id: &Digest) {
-        self.add(|held| held.images.insert(id.clone()));
+        // Only the names lead from an image to its manifests and blobs: ask while there are any.
+        let documents = self.store.documents_of(id);
+        self.add(|held| {
+            held.documents.extend(documents);
+            held.images.insert(id.clone())
+        });
     }
 
     fn add(&self, insert: impl FnOnce(&mut Held) -> bool) {
@@ -78,6 +85,10 @@ impl Leases {
 
     pub fn layers(&self) -> impl Iterator<Item = &Digest> {
         self.active.values().flat_map(|held| &held.layers)
+    }
+
+    pub fn documents(&self) -> impl Iterator<Item = &Digest> {
+        self.active.values().flat_map(|held| &held.documents)
     }
 
     pub fn images(&self) -> impl Iterator<Item = &Digest> {

@@ -19,6 +19,7 @@ mod hello;
 mod images;
 mod import;
 mod ingest;
+mod inspect;
 mod layer;
 mod lease;
 mod load;
@@ -32,6 +33,7 @@ mod snapshot;
 mod store;
 mod tar;
 mod unsynced;
+mod verify;
 mod volumes;
 
 pub use error::{Error, Result};

@@ -169,3 +169,81 @@ pub enum FileKind {
     Fifo,
     Socket,
 }
+
+/// One step of an image's history.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageStep {
+    pub created: Option<Timestamp>,
+    /// The command, as the builder wrote it down.
+    pub created_by: String,
+    pub comment: String,
+    /// The layer it made, if it made one.
+    pub layer: Option<LayerInfo>,
+    /// What that layer changed, sorted by path.
+    pub changes: Vec<LayerChange>,
+}
+
+/// One path that a layer changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerChange {
+    /// Absolute path in the image.
+    pub path: PathBuf,
+    pub kind: ChangeKind,
+    /// Bytes of the file in this layer.
+    pub size: u64,
+}
+
+/// A file that differs between two images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileChange {
+    /// Absolute path in the images.
+    pub path: PathBuf,
+    pub kind: ChangeKind,
+    /// `None` for what was added.
+    pub before: Option<FileInfo>,
+    /// `None` for what was deleted.
+    pub after: Option<FileInfo>,
+    /// Whether the content differs, and not mode or owner alone.
+    pub content: bool,
+}
+
+/// A layer with what is made of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerNode {
+    pub layer: LayerInfo,
+    /// Images whose top-most layer it is.
+    pub images: Vec<ImageRecord>,
+    /// Layers on top of it.
+    pub children: Vec<LayerNode>,
+}
+
+/// Something on disk that is missing or not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    pub part: DamagedPart,
+    /// Reads on from the part's name.
+    pub problem: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DamagedPart {
+    Blob(Digest),
+    /// A whole unpacked layer, by chain id.
+    Layer(Digest),
+    /// A file of an unpacked layer: the layer's chain id, the file's absolute path in the image.
+    File {
+        layer: Digest,
+        path: PathBuf,
+    },
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let problem = &self.problem;
+        match &self.part {
+            DamagedPart::Blob(digest) => write!(f, "blob {digest} {problem}"),
+            DamagedPart::Layer(chain) => write!(f, "layer {chain} {problem}"),
+            DamagedPart::File { layer, path } => write!(f, "layer {layer}: {} {problem}", path.display()),
+        }
+    }
+}

@@ -143,10 +143,12 @@ fn tolerate(result: Result<()>) -> Result<()> {
 }
 
 /// Marks a folder as hiding all that lower layers have in its place. Without privilege the kernel reads `user.overlay.*`
-/// (mount option `userxattr`).
+/// (mount option `userxattr`); on overlayfs itself before Linux 6.7 nobody may set the other.
 pub(crate) fn set_opaque(folder: BorrowedFd<'_>) -> Result<()> {
     match fsetxattr(folder, c"trusted.overlay.opaque", b"y", XattrFlags::empty()) {
-        Err(Errno::PERM) => fsetxattr(folder, c"user.overlay.opaque", b"y", XattrFlags::empty()),
+        Err(Errno::PERM | Errno::OPNOTSUPP) => {
+            fsetxattr(folder, c"user.overlay.opaque", b"y", XattrFlags::empty())
+        }
         other => other,
     }
 }

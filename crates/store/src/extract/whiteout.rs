@@ -5,12 +5,12 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::{FileType, Mode, mknodat};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::{Extractor, join, refuse, show, split};
 use crate::error::{Context, Error, Result};
-use crate::fsutil::lstat;
+use crate::fsutil::{lstat, make_whiteout};
 
 const PREFIX: &[u8] = b".wh.";
 /// AUFS' own files carry this prefix; of them only the opaque marker means anything today.
@@ -34,7 +34,7 @@ impl Extractor<'_> {
         }
         let hidden_path = join(parent, hidden);
         let folder = self.folder(parent)?;
-        match mknodat(&folder, hidden, FileType::CharacterDevice, Mode::empty(), 0) {
+        match make_whiteout(folder.as_fd(), hidden) {
             Ok(()) => {
                 self.whiteouts.insert(hidden_path);
             }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use store::ImageRecord;
 
-use crate::world::{Attached, Tar, World, dir, file, hard_link, has, run, symlink, tree};
+use crate::world::{Tar, World, dir, file, hard_link, has, run, symlink, tree};
 
 fn layers() -> Vec<Vec<u8>> {
     let mut tool = file("bin/tool", "a program");
@@ -98,15 +98,14 @@ fn archives_go_between_skopeo_and_us_both_ways() {
     run("skopeo", &["copy", "-q", &source, &format!("docker-archive:{}:shop/app:1", docker.display())]);
     let oci = theirs.path("oci.tar");
     run("skopeo", &["copy", "-q", &source, &format!("oci-archive:{}:shop/app:1", oci.display())]);
-    let want = tree(&Attached::new(&theirs.store.mount_image(&record.id).unwrap()).path, true);
+    let want = theirs.tree_of(&record.id);
     for archive in [&docker, &oci] {
         let ours = World::new();
         let loaded = ours.store.load(open(archive), &[], &mut |_| {}).unwrap();
         assert_eq!(loaded.len(), 1, "{}", archive.display());
         let found = ours.store.image("shop/app:1").unwrap();
         assert_eq!(found.id, record.id, "the configuration is kept by {}", archive.display());
-        let mount = ours.store.mount_image(&found.id).unwrap();
-        assert_eq!(tree(&Attached::new(&mount).path, true), want, "{}", archive.display());
+        assert_eq!(ours.tree_of(&found.id), want, "{}", archive.display());
 
         let saved = ours.path("saved.tar");
         let out = std::fs::File::create(&saved).unwrap();
@@ -128,7 +127,5 @@ fn umoci_unpacks_an_image_to_the_same_tree() {
     let bundle = world.path("bundle");
     let image = format!("{}:shop/app:1", world.path("images").display());
     run("umoci", &["unpack", "--image", &image, bundle.to_str().unwrap()]);
-    let mount = world.store.mount_image(&record.id).unwrap();
-    let ours = tree(&Attached::new(&mount).path, true);
-    assert_eq!(tree(&bundle.join("rootfs"), true), ours);
+    assert_eq!(tree(&bundle.join("rootfs"), true), world.tree_of(&record.id));
 }

@@ -61,6 +61,15 @@ impl World {
         self.store.create_image(&config, descriptors, None, name.as_ref()).unwrap()
     }
 
+    /// What a container of the image would see.
+    pub fn tree_of(&self, id: &Digest) -> BTreeMap<String, String> {
+        // A single layer is its own merged tree, and no mount.
+        match &self.store.chain_paths(id).unwrap()[..] {
+            [one] => tree(one, true),
+            _ => tree(&Attached::new(&self.store.mount_image(id).unwrap()).path, true),
+        }
+    }
+
     /// Nothing is being made and nothing was left.
     pub fn assert_clean(&self) {
         let left: Vec<_> =
