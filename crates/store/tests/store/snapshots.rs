@@ -150,7 +150,7 @@ fn check(world: &World, expect_overlay: bool) {
     descriptors.push(layer);
     let made = world.store.create_image(&config, descriptors, Some(&record.id), None).unwrap();
     drop(lease);
-    assert_eq!(world.store.children(&record.id).unwrap(), [made.id.clone()]);
+    assert_eq!(world.store.children(&record.id).unwrap(), std::slice::from_ref(&made.id));
     let copy = container(world.store.root(), "c2");
     let again = world.store.create_snapshot(&copy, Some(&made.id)).unwrap();
     let mount = world.store.mount(&again).unwrap();
