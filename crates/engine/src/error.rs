@@ -67,12 +67,6 @@ impl Error {
         self.message = format!("{action}: {}", self.message);
         self
     }
-
-    /// The same failure with another kind.
-    pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
-        self.kind = kind;
-        self
-    }
 }
 
 /// An error with its causes in one line; every Display of ours leaves its source out.

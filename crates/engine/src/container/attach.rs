@@ -9,12 +9,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdStream;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use api::ContainerLogsQuery;
 use monitor::protocol::{AttachSpec, Body, ErrorKind as Refusal, Reply};
-use tokio::io::unix::AsyncFd;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use super::detach_keys;
@@ -259,17 +261,10 @@ impl Engine {
     }
 }
 
-/// Writes to a client's socket, which does not block, until all is written.
-pub(crate) async fn write_all(socket: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
-    rustix::io::ioctl_fionbio(socket, true)?;
-    let socket = AsyncFd::with_interest(socket.as_fd(), tokio::io::Interest::WRITABLE)?;
-    while !bytes.is_empty() {
-        let mut ready = socket.writable().await?;
-        match ready.try_io(|socket| Ok(rustix::io::write(socket.get_ref(), bytes)?)) {
-            Ok(Ok(count)) => bytes = &bytes[count..],
-            Ok(Err(error)) => return Err(error),
-            Err(_) => {}
-        }
-    }
-    Ok(())
+/// Writes to a client's socket, of whatever family, until all is written.
+pub(crate) async fn write_all(socket: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
+    // For writing and waiting all stream sockets are alike.
+    let socket = StdStream::from(socket.try_clone()?);
+    socket.set_nonblocking(true)?;
+    UnixStream::from_std(socket)?.write_all(bytes).await
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 
 use ::network::Endpoint;
 use jiff::Timestamp;
-use monitor::protocol::{Body, Event, Message, Reply, StatusReply};
+use monitor::protocol::{Body, Event, HealthStatus, Message, Reply, StatusReply};
 use tokio::sync::OwnedMutexGuard;
 
 use super::exec;
@@ -162,10 +162,18 @@ impl Engine {
                 self.container_event(container, "oom", &[]);
             }
             Event::Health { status, changed, entry } => {
+                let grace =
+                    container.record().config.healthcheck.as_ref().map_or(0, |health| health.start_period);
                 container.change(|life| {
+                    let is_excused =
+                        status == HealthStatus::Starting && life.is_younger_than(grace, &entry.start);
                     let health = life.health.get_or_insert_default();
                     health_word(status).clone_into(&mut health.status);
-                    health.failing_streak = if entry.exit_code == 0 { 0 } else { health.failing_streak + 1 };
+                    health.failing_streak = match entry.exit_code {
+                        0 => 0,
+                        _ if is_excused => health.failing_streak,
+                        _ => health.failing_streak + 1,
+                    };
                     let log = health.log.get_or_insert_default();
                     log.push(health_entry(&entry));
                     log.drain(..log.len().saturating_sub(PROBES));

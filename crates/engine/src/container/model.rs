@@ -172,6 +172,14 @@ impl Life {
         self.exits += 1;
     }
 
+    /// Whether at a time (RFC 3339) its run was not yet so many nanoseconds old.
+    pub(crate) fn is_younger_than(&self, nanoseconds: i64, at: &str) -> bool {
+        match (self.started, super::status::parse_time(at)) {
+            (Some(started), Some(at)) => at.duration_since(started).as_nanos() < i128::from(nanoseconds),
+            _ => false,
+        }
+    }
+
     /// Takes over what the monitor has written or tells.
     pub(crate) fn adopt(&mut self, state: &protocol::State) {
         let run = Run { pid: state.pid, start_ticks: state.start_ticks };

@@ -47,11 +47,6 @@ impl Network {
             },
         }
     }
-
-    /// Networks where containers find each other by name: all but the built-in ones.
-    pub(crate) fn is_user_defined(&self) -> bool {
-        matches!(self, Self::Named(name) if name != "bridge")
-    }
 }
 
 fn namespace(text: &str, what: &str) -> Result<Namespace> {

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     match arguments.first().map(String::as_str) {
         Some("monitor") => {
             let control = std::io::stdin().as_fd().try_clone_to_owned();
-            ExitCode::from(control.map_or(1, |control| monitor::run(control)) as u8)
+            ExitCode::from(control.map_or(1, monitor::run) as u8)
         }
         Some("init") => {
             let words = arguments[1..].strip_prefix(&["--".to_owned()]).unwrap_or(&arguments[1..]);

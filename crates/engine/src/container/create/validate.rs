@@ -267,10 +267,7 @@ pub(crate) fn check_resources(resources: &api::Resources, cpus: usize, errors: &
         }
     }
     for request in resources.device_requests.iter().flatten() {
-        let driver = match request.driver.as_str() {
-            "" => "",
-            driver => driver,
-        };
+        let driver = &request.driver;
         let capabilities: Vec<String> =
             request.capabilities.iter().flatten().map(|all| format!("[{}]", all.join(" "))).collect();
         wrong(format!(

@@ -4,7 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use ::network::{Endpoint, Published, gateway_endpoint};
+use ::network::{Endpoint, EndpointSpec, Published, Sandbox, gateway_endpoint};
 use api::EndpointSettings;
 
 use super::super::create::ports;
@@ -34,20 +34,16 @@ impl Engine {
                 return Ok(Joined { netns: Some(netns_of(&other)?), ..Joined::default() });
             }
             Network::Host => {
-                self.networks.connect(
-                    "host",
-                    &mut self.networks.sandbox(None)?,
-                    endpoint::spec(&record, &EndpointSettings::default()),
-                )?;
+                // Nothing is made in it: only the record says that the container is there.
+                let own = std::fs::File::open("/proc/thread-self/ns/net")
+                    .map_err(|error| Error::host("open the host's network namespace", error))?;
+                let mut sandbox = Sandbox::existing(own.into());
+                self.networks.connect("host", &mut sandbox, nothing_asked(&record))?;
                 Joined::default()
             }
             Network::None => {
                 let mut sandbox = self.networks.sandbox(None)?;
-                self.networks.connect(
-                    "none",
-                    &mut sandbox,
-                    endpoint::spec(&record, &EndpointSettings::default()),
-                )?;
+                self.networks.connect("none", &mut sandbox, nothing_asked(&record))?;
                 Joined { netns: Some(sandbox.into_netns()), ..Joined::default() }
             }
             Network::Named(name) => self.join_named(container, &record, &name)?,
@@ -112,6 +108,10 @@ fn in_order(record: &Record, first: &str) -> Vec<(String, EndpointSettings)> {
     let mut asked: Vec<_> = endpoint::asked(record).into_iter().collect();
     asked.sort_by_key(|(name, _)| name != first);
     asked
+}
+
+fn nothing_asked(record: &Record) -> EndpointSpec {
+    endpoint::spec(record, &EndpointSettings::default())
 }
 
 /// A running container's network namespace.

@@ -46,7 +46,7 @@ fn apparmor(host: &HostConfig, security: &Options) -> Option<String> {
     security
         .apparmor
         .clone()
-        .filter(|profile| !profile.is_empty() && !(host.privileged && profile == "unconfined"))
+        .filter(|profile| !(profile.is_empty() || host.privileged && profile == "unconfined"))
 }
 
 /// Entrypoint and command in one.
