@@ -268,3 +268,17 @@ pub(crate) async fn write_all(socket: &OwnedFd, bytes: &[u8]) -> io::Result<()> 
     socket.set_nonblocking(true)?;
     UnixStream::from_std(socket)?.write_all(bytes).await
 }
+
+#[cfg(test)]
+mod tests {
+    use api::stream::{StreamKind, frame};
+
+    #[test]
+    fn frames_are_unwrapped() {
+        let mut bytes = frame(StreamKind::Stdout, b"ab");
+        bytes.extend(frame(StreamKind::Stderr, b""));
+        bytes.extend(frame(StreamKind::Stderr, b"c"));
+        assert_eq!(super::payloads(&bytes), b"abc");
+        assert_eq!(super::payloads(b""), b"");
+    }
+}

@@ -91,3 +91,22 @@ pub(crate) fn a_start_that_fails_gives_everything_back(world: &mut World) -> Bod
         assert_eq!((state.status.as_str(), state.exit_code), ("created", 128));
     })
 }
+
+pub(crate) fn names_are_answered_on_user_networks(world: &mut World) -> Body<'_> {
+    Box::pin(async move {
+        let network = r#"{"Name":"back"}"#;
+        world.engine().network_create(serde_json::from_str(network).unwrap()).await.unwrap();
+        let json = r#"{"Cmd":["nc","-l","-p","9","-e","echo","hi"],"HostConfig":{"NetworkMode":"back"},
+            "NetworkingConfig":{"EndpointsConfig":{"back":{"Aliases":["cache"]}}}}"#;
+        let id = world.detached("db", json).await;
+        let endpoint =
+            world.inspect(&id).await.network_settings.unwrap().networks.unwrap().remove("back").unwrap();
+        assert!(endpoint.dns_names.unwrap().contains(&"cache".to_owned()));
+        let script =
+            "for i in 1 2 3 4 5 6 7 8 9; do nc cache 9 && break; sleep 0.1; done; cat /etc/resolv.conf";
+        let ran = world.run(&shell(script, r#""NetworkMode":"back""#)).await;
+        assert!(ran.stdout.starts_with("hi\nnameserver 127.0.0.11\n"), "{ran:?}");
+        world.remove(&id).await;
+        world.engine().network_remove("back").await.unwrap();
+    })
+}

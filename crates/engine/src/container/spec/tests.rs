@@ -92,7 +92,7 @@ fn the_hosts_namespaces() {
         "{}",
         r#"{"NetworkMode":"host","PidMode":"host","IpcMode":"host","UTSMode":"host","CgroupnsMode":"host"}"#,
     );
-    assert_eq!(namespaces(&spec), [LinuxNamespaceType::Mount]);
+    assert_eq!(namespaces(&spec), [LinuxNamespaceType::Time, LinuxNamespaceType::Mount]);
     assert_eq!(spec.hostname(), &None);
     assert_eq!(spec.linux().as_ref().unwrap().sysctl(), &None);
     assert_eq!(mount(&spec, "/dev/shm").unwrap().typ().as_deref(), Some("bind"));
