@@ -97,8 +97,8 @@ impl Request {
     /// Sends it; the body of the answer is yet to be read.
     pub async fn send(mut self) -> Result<Response> {
         let mut body = std::mem::replace(&mut self.body, Ok(Body::Empty))?;
-        // A stream goes out once: the version must be right the first time.
-        if self.versioned && matches!(body, Body::Reader(_)) {
+        // A stream goes out once, and an answer to HEAD does not say what is wrong: the version must be right the first time.
+        if self.versioned && (matches!(body, Body::Reader(_)) || self.method == Method::HEAD) {
             Box::pin(self.client.version()).await?;
         }
         loop {

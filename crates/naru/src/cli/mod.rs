@@ -19,19 +19,24 @@ mod moment;
 mod output;
 mod path;
 mod platform;
-mod progress;
+mod prune;
 mod registry_auth;
 mod values;
 
 mod container;
+mod contexts;
 mod image;
+mod network;
+mod registry;
 mod system;
+mod volume;
 
 mod options;
 mod pull_image;
 mod session;
 
 mod attach;
+mod completion;
 mod create;
 mod dial_stdio;
 mod exec;
@@ -84,30 +89,72 @@ macro_rules! verb {
 
 #[rustfmt::skip]
 static VERBS: &[Verb] = &[
+    verb!(completion, ["completion"], "SHELL", "Print the completion script for a shell (bash, zsh, fish, powershell, elvish)"),
     verb!(attach, ["container attach", "attach"], "[OPTIONS] CONTAINER", "Attach local standard input, output, and error streams to a running container"),
+    verb!(container::commit, ["container commit", "commit"], "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]", "Create a new image from a container's changes"),
+    verb!(container::cp, ["container cp", "cp"], "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tnaru cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", "Copy files/folders between a container and the local filesystem"),
     verb!(create, ["container create", "create"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a new container"),
+    verb!(container::diff, ["container diff", "diff"], "CONTAINER", "Inspect changes to files or directories on a container's filesystem"),
     verb!(exec, ["container exec", "exec"], "[OPTIONS] CONTAINER COMMAND [ARG...]", "Execute a command in a running container"),
-    verb!(run, ["container run", "run"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create and run a new container from an image"),
-    verb!(start, ["container start", "start"], "[OPTIONS] CONTAINER [CONTAINER...]", "Start one or more stopped containers"),
+    verb!(container::export, ["container export", "export"], "[OPTIONS] CONTAINER", "Export a container's filesystem as a tar archive"),
+    verb!(container::inspect, ["container inspect"], "[OPTIONS] CONTAINER [CONTAINER...]", "Display detailed information on one or more containers"),
     verb!(container::kill, ["container kill", "kill"], "[OPTIONS] CONTAINER [CONTAINER...]", "Kill one or more running containers"),
     verb!(container::logs, ["container logs", "logs"], "[OPTIONS] CONTAINER", "Fetch the logs of a container"),
     verb!(container::ls, ["container ls", "container list", "container ps", "ps"], "[OPTIONS]", "List containers"),
     verb!(container::pause, ["container pause", "pause"], "CONTAINER [CONTAINER...]", "Pause all processes within one or more containers"),
+    verb!(container::port, ["container port", "port"], "CONTAINER [PRIVATE_PORT[/PROTO]]", "List port mappings or a specific mapping for the container"),
+    verb!(container::prune, ["container prune"], "[OPTIONS]", "Remove all stopped containers"),
+    verb!(container::rename, ["container rename", "rename"], "CONTAINER NEW_NAME", "Rename a container"),
     verb!(container::restart, ["container restart", "restart"], "[OPTIONS] CONTAINER [CONTAINER...]", "Restart one or more containers"),
     verb!(container::rm, ["container rm", "container remove", "rm"], "[OPTIONS] CONTAINER [CONTAINER...]", "Remove one or more containers"),
+    verb!(run, ["container run", "run"], "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create and run a new container from an image"),
+    verb!(start, ["container start", "start"], "[OPTIONS] CONTAINER [CONTAINER...]", "Start one or more stopped containers"),
+    verb!(container::stats, ["container stats", "stats"], "[OPTIONS] [CONTAINER...]", "Display a live stream of container(s) resource usage statistics"),
     verb!(container::stop, ["container stop", "stop"], "[OPTIONS] CONTAINER [CONTAINER...]", "Stop one or more running containers"),
+    verb!(container::top, ["container top", "top"], "CONTAINER [ps OPTIONS]", "Display the running processes of a container"),
     verb!(container::unpause, ["container unpause", "unpause"], "CONTAINER [CONTAINER...]", "Unpause all processes within one or more containers"),
+    verb!(container::update, ["container update", "update"], "[OPTIONS] CONTAINER [CONTAINER...]", "Update configuration of one or more containers"),
     verb!(container::wait, ["container wait", "wait"], "CONTAINER [CONTAINER...]", "Block until one or more containers stop, then print their exit codes"),
+    verb!(contexts::create, ["context create"], "[OPTIONS] CONTEXT", "Create a context"),
+    verb!(contexts::inspect, ["context inspect"], "[OPTIONS] [CONTEXT] [CONTEXT...]", "Display detailed information on one or more contexts"),
+    verb!(contexts::ls, ["context ls", "context list"], "[OPTIONS]", "List contexts"),
+    verb!(contexts::rm, ["context rm", "context remove"], "CONTEXT [CONTEXT...]", "Remove one or more contexts"),
+    verb!(contexts::show, ["context show"], "", "Print the name of the current context"),
+    verb!(contexts::update, ["context update"], "[OPTIONS] CONTEXT", "Update a context"),
+    verb!(contexts::use_, ["context use"], "CONTEXT", "Set the current context"),
+    verb!(image::history, ["image history", "history"], "[OPTIONS] IMAGE", "Show the history of an image"),
+    verb!(image::import, ["image import", "import"], "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]", "Import the contents from a tarball to create a filesystem image"),
+    verb!(image::inspect, ["image inspect"], "[OPTIONS] IMAGE [IMAGE...]", "Display detailed information on one or more images"),
     verb!(image::load, ["image load", "load"], "[OPTIONS]", "Load an image from a tar archive or STDIN"),
     verb!(image::ls, ["image ls", "image list", "images"], "[OPTIONS] [REPOSITORY[:TAG]]", "List images"),
+    verb!(image::prune, ["image prune"], "[OPTIONS]", "Remove unused images"),
     verb!(image::pull, ["image pull", "pull"], "[OPTIONS] NAME[:TAG|@DIGEST]", "Download an image from a registry"),
+    verb!(image::push, ["image push", "push"], "[OPTIONS] NAME[:TAG]", "Upload an image to a registry"),
     verb!(image::rm, ["image rm", "image remove", "rmi"], "[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images"),
     verb!(image::save, ["image save", "save"], "[OPTIONS] IMAGE [IMAGE...]", "Save one or more images to a tar archive (streamed to STDOUT by default)"),
     verb!(image::tag, ["image tag", "tag"], "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"),
-    verb!(dial_stdio, ["system dial-stdio"], "", "Proxy the stdio stream to the engine's connection"),
-    verb!(system::info, ["system info", "info"], "[OPTIONS]", "Display system-wide information"),
     verb!(system::inspect, ["inspect"], "[OPTIONS] NAME|ID [NAME|ID...]", "Return low-level information on objects"),
+    verb!(registry::login, ["login"], "[OPTIONS] [SERVER]", "Authenticate to a registry"),
+    verb!(registry::logout, ["logout"], "[SERVER]", "Log out from a registry"),
+    verb!(network::connect, ["network connect"], "[OPTIONS] NETWORK CONTAINER", "Connect a container to a network"),
+    verb!(network::create, ["network create"], "[OPTIONS] NETWORK", "Create a network"),
+    verb!(network::disconnect, ["network disconnect"], "[OPTIONS] NETWORK CONTAINER", "Disconnect a container from a network"),
+    verb!(network::inspect, ["network inspect"], "[OPTIONS] NETWORK [NETWORK...]", "Display detailed information on one or more networks"),
+    verb!(network::ls, ["network ls", "network list"], "[OPTIONS]", "List networks"),
+    verb!(network::prune, ["network prune"], "[OPTIONS]", "Remove all unused networks"),
+    verb!(network::rm, ["network rm", "network remove"], "NETWORK [NETWORK...]", "Remove one or more networks"),
+    verb!(registry::search, ["search"], "[OPTIONS] TERM", "Search Docker Hub for images"),
+    verb!(system::df, ["system df"], "[OPTIONS]", "Show disk usage"),
+    verb!(dial_stdio, ["system dial-stdio"], "", "Proxy the stdio stream to the engine's connection"),
+    verb!(system::events, ["system events", "events"], "[OPTIONS]", "Get real time events from the server"),
+    verb!(system::info, ["system info", "info"], "[OPTIONS]", "Display system-wide information"),
+    verb!(system::prune, ["system prune"], "[OPTIONS]", "Remove unused data"),
     verb!(system::version, ["version"], "[OPTIONS]", "Show the version information"),
+    verb!(volume::create, ["volume create"], "[OPTIONS] [VOLUME]", "Create a volume"),
+    verb!(volume::inspect, ["volume inspect"], "[OPTIONS] VOLUME [VOLUME...]", "Display detailed information on one or more volumes"),
+    verb!(volume::ls, ["volume ls", "volume list"], "[OPTIONS]", "List volumes"),
+    verb!(volume::prune, ["volume prune"], "[OPTIONS]", "Remove unused local volumes"),
+    verb!(volume::rm, ["volume rm", "volume remove"], "[OPTIONS] VOLUME [VOLUME...]", "Remove one or more volumes. You cannot remove a volume that is in use by a container."),
 ];
 
 /// The groups that have verbs, for help.

@@ -16,6 +16,6 @@ pub fn credentials(context: &Context) -> anyhow::Result<Credentials> {
 
 /// The header's value for a registry (`docker.io`, `localhost:5000`).
 pub fn header(context: &Context, registry: &str) -> anyhow::Result<String> {
-    let auth = credentials(context)?.lookup(registry)?;
-    Ok(if auth.is_empty() { Auth::default().to_header() } else { auth.to_header() })
+    // Without credentials it says so: engines refuse a push that has no header.
+    Ok(super::pull_image::registry_auth(context, registry)?.unwrap_or_else(|| Auth::default().to_header()))
 }

@@ -32,7 +32,8 @@ pub fn text(usage: &SystemDataUsageResponse, format: &str, clock: &Clock) -> Res
     match format {
         "" | "table" => tables(usage, clock),
         "json" => document(usage, "{{json .}}", clock),
-        template => document(usage, template, clock),
+        // `table` before a template changes nothing here.
+        text => document(usage, Format::parse(text).template(), clock),
     }
 }
 
@@ -181,7 +182,7 @@ n4cabc          regular           12kB      4 days ago   17 hours ago   3       
         assert!(text(&usage, "json", &clock()).unwrap().starts_with(r#"{"Images":[{"Containers":"1","CreatedAt":"2023-11-14 22:13:20 +0000 UTC","CreatedSince":"3 years ago","Digest":"","ID":"sha256:c9df"#));
         assert_eq!(
             text(&usage, "table {{.Type}}", &clock()).unwrap_err().0,
-            "template: :1:8: executing \"\" at <.Type>: can't evaluate field Type in type *formatter.diskUsageContext"
+            "template: :1:2: executing \"\" at <.Type>: can't evaluate field Type in type *formatter.diskUsageContext"
         );
     }
 }

@@ -1,9 +1,10 @@
 //! `load`: reads images from a tar archive.
 
 use api::ImageLoadQuery;
-use client::{Body, Method};
+use client::{Body, Lines, Method};
 
-use super::super::{Context, Failure, Outcome, file, output, platform, progress};
+use super::super::pull_image::{self, Draw};
+use super::super::{Context, Failure, Outcome, file, output, platform};
 
 /// Flags.
 #[derive(clap::Args)]
@@ -35,7 +36,7 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
     let request = request.header("content-type", "application/x-tar").body(body);
     let mut response = request.send().await?;
     if response.header("content-type").is_some_and(|kind| kind.starts_with("application/json")) {
-        progress::show(response, false).await?;
+        pull_image::draw_all(Lines::new(response), Draw::Stdout).await?;
         return Ok(0);
     }
     while let Some(chunk) = response.chunk().await? {

@@ -1,8 +1,13 @@
 //! Verbs about images, one file each.
 
+pub mod history;
+pub mod import;
+pub mod inspect;
 pub mod load;
 pub mod ls;
+pub mod prune;
 pub mod pull;
+pub mod push;
 pub mod rm;
 pub mod save;
 pub mod tag;

@@ -1,10 +1,9 @@
 //! `pull`: downloads an image.
 
-use api::ImageCreateQuery;
-use client::Method;
 use image::Reference;
 
-use super::super::{Context, Failure, Outcome, output, progress, registry_auth};
+use super::super::pull_image::{self, Draw};
+use super::super::{Context, Failure, Outcome, output};
 
 /// Flags.
 #[derive(clap::Args)]
@@ -39,27 +38,8 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
         }
     }
     let platform = args.platform.or_else(|| context.globals().default_platform.clone());
-    pull(context, &reference, platform, args.quiet).await?;
+    let draw = if args.quiet { Draw::Quiet } else { Draw::Stdout };
+    pull_image::pull(context, &reference, &platform.unwrap_or_default(), draw).await?;
     output::line(&reference.to_string())?;
     Ok(0)
-}
-
-/// Asks the engine to pull; draws its progress.
-pub async fn pull(
-    context: &Context,
-    reference: &Reference,
-    platform: Option<String>,
-    quiet: bool,
-) -> anyhow::Result<()> {
-    let digest = reference.digest.as_ref().map(ToString::to_string);
-    let query = ImageCreateQuery {
-        from_image: reference.familiar_name(),
-        tag: digest.or_else(|| reference.tag.clone()).unwrap_or_default(),
-        platform: platform.unwrap_or_default(),
-        ..ImageCreateQuery::default()
-    };
-    let request = context.client()?.request(Method::POST, "/images/create").parameters(&query);
-    let auth = registry_auth::header(context, &reference.registry)?;
-    let response = request.header(registry_auth::HEADER, auth).send().await?;
-    progress::show(response, quiet).await
 }

@@ -1,7 +1,10 @@
 //! Verbs about the engine as a whole, one file each.
 
+pub mod df;
+pub mod events;
 pub mod info;
 pub mod inspect;
+pub mod prune;
 pub mod version;
 
 use term::template::Template;
