@@ -29,6 +29,7 @@ mod mount;
 mod names;
 mod pack;
 mod save;
+mod skeleton;
 mod snapshot;
 mod store;
 mod tar;

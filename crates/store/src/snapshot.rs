@@ -1,7 +1,8 @@
 //! Snapshots: the writable root of a container on an image's layers.
 //!
-//! On overlayfs a snapshot is two empty folders and a pin. Where overlayfs can't be used (the root lies on overlayfs, on
-//! NFS, …) the merged tree is copied into `rootfs/`, with blocks shared where the file system can.
+//! On overlayfs a snapshot is two empty folders and a pin, on the image's layers and their skeleton. Where overlayfs can't be
+//! used (the root lies on overlayfs, on NFS, …) the merged tree is copied into `rootfs/`, with blocks shared where the file
+//! system can.
 //!
 //! ```text
 //! containers/<id>/layer        symbolic link: pins the top layer for garbage collection as long as the folder is there
@@ -39,13 +40,14 @@ impl Store {
                 std::os::unix::fs::symlink(self.inner.layer_dir(&top), &pin)
                     .context(|| format!("create {}", pin.display()))?;
                 lower = self.chain_of(&top)?.into_iter().map(|layer| layer.path).collect();
+                lower.insert(0, self.skeleton(&lower, Some(&top))?);
             }
+        }
+        if lower.is_empty() {
+            lower.push(self.skeleton(&[], None)?);
         }
         if !self.overlay_works() {
             return self.copy_snapshot(container_dir, &lower);
-        }
-        if lower.is_empty() {
-            lower.push(self.empty_folder()?);
         }
         let folder = open_dir(container_dir).context(|| format!("open {}", container_dir.display()))?;
         for (name, mode) in [("upper", 0o755), ("work", 0o700)] {

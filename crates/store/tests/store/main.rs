@@ -6,5 +6,6 @@ mod crash;
 mod images;
 mod layers;
 mod peers;
+mod skeleton;
 mod snapshots;
 mod world;
