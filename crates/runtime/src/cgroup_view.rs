@@ -37,13 +37,14 @@ pub struct Part {
 }
 
 /// Opens what has to be opened outside.
-pub fn prepare(plan: &LaunchPlan, mount: &Mount, cgroup: Option<&cgroup::Cgroup>) -> Result<CgroupView> {
-    let mut parts = Vec::new();
-    let Some(cgroup) = cgroup else { return Ok(CgroupView::Hierarchies { tmpfs: None, parts }) };
+pub fn prepare(plan: &LaunchPlan, mount: &Mount, cgroup: &cgroup::Cgroup) -> Result<CgroupView> {
     if cgroup.host().is_v2() {
         return Ok(CgroupView::Unified);
     }
-    for (controllers, folder) in cgroup.folders() {
+    let mut parts = Vec::new();
+    // Without a cgroup of its own there is no part that a container may see.
+    let folders = cgroup.folders().filter(|_| !cgroup.path().is_empty());
+    for (controllers, folder) in folders {
         let hierarchy =
             cgroup.host().hierarchies.iter().find(|hierarchy| hierarchy.controllers == controllers);
         let Some(hierarchy) = hierarchy.filter(|_| folder.exists()) else { continue };

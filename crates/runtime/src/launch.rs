@@ -55,7 +55,7 @@ impl Drop for NoUmask {
 fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> {
     let umask = NoUmask::set();
     let is_grouped = plan.cgroup.is_some();
-    let prepared = prepare::prepare(plan, is_grouped.then_some(&group))?;
+    let prepared = prepare::prepare(plan, &group)?;
     let entry = if is_grouped { Some(group.entry().map_err(cgroup_error)?) } else { None };
     let procs = entry.as_ref().map_or(&[][..], |entry| &entry.procs);
     let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref());

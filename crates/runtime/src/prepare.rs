@@ -46,8 +46,8 @@ pub struct Prepared {
     pub host_nodes: Vec<(String, OwnedFd)>,
 }
 
-/// Makes everything ready, with an umask of zero. `cgroup` is the container's, if it has one.
-pub fn prepare(plan: &LaunchPlan, cgroup: Option<&cgroup::Cgroup>) -> Result<Prepared> {
+/// Makes everything ready, with an umask of zero. `cgroup` is the container's; its path is empty if it has none.
+pub fn prepare(plan: &LaunchPlan, cgroup: &cgroup::Cgroup) -> Result<Prepared> {
     let own_user = plan.namespaces.user != Namespace::Host;
     let mut mounts = Vec::with_capacity(plan.mounts.len());
     for mount in &plan.mounts {
@@ -115,7 +115,7 @@ pub fn is_read_only_late(mount: &Mount) -> bool {
     fills_up && mount.attributes & sys::mount::attr::RDONLY != 0
 }
 
-fn ready(plan: &LaunchPlan, mount: &Mount, cgroup: Option<&cgroup::Cgroup>) -> Result<Ready> {
+fn ready(plan: &LaunchPlan, mount: &Mount, cgroup: &cgroup::Cgroup) -> Result<Ready> {
     match &mount.source {
         MountSource::New { fstype, source, options } => {
             let needs_child =

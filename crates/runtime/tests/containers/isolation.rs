@@ -20,6 +20,7 @@ pub const CASES: &[crate::Case] = &[
     ("a_ready_network_namespace", ready_network),
     ("cgroup_limits_and_view", cgroups),
     ("the_hosts_namespaces", host),
+    ("a_container_without_a_cgroup", no_cgroup),
 ];
 
 fn users() {
@@ -261,4 +262,12 @@ fn host() {
     let before = rustix::system::uname().nodename().to_owned();
     assert_eq!(world.run(&plan).unwrap().stdout, own);
     assert_eq!(rustix::system::uname().nodename(), before.as_c_str());
+}
+
+fn no_cgroup() {
+    let world = World::new();
+    let mut plan = world.script("ls /sys/fs/cgroup | head -n 1; cat /proc/self/cgroup");
+    plan.cgroup = None;
+    let output = world.run(&plan).unwrap();
+    assert!(output.stdout.ends_with(&fs::read_to_string("/proc/self/cgroup").unwrap()), "{output:?}");
 }
