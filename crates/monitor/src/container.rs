@@ -302,10 +302,11 @@ impl Monitor {
         self.timers.cancel(Timer::Restart);
         self.timers.cancel(Timer::Kill);
         self.relays.stop(&mut self.timers);
-        // Its sockets would keep the network namespace alive.
+        // Its sockets, and the descriptor itself, would keep the network namespace alive.
         self.names = None;
         self.timers.cancel(Timer::Names);
         let Some(container) = &mut self.container else { return };
+        container.netns = None;
         container.phase = Phase::Ended;
         container.state.status = Status::Exited;
         container.state.error.clone_from(&error);

@@ -185,6 +185,8 @@ pub fn a_restart_that_fails_is_the_end() {
     });
     assert_eq!(code, 127);
     assert!(error.contains("/bin/busybox"), "{error}");
+    // The engine takes the network down now: the monitor must not keep the namespace alive.
+    assert!(!world.holds("net:["));
     link.order(Body::Shutdown);
     assert_eq!(world.gone(), Some(0));
     assert_eq!(world.state().error, error);

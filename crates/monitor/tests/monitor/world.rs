@@ -185,6 +185,15 @@ impl World {
         entries.filter(|entry| entry["stream"] == stream).map(|entry| entry["log"].clone()).collect()
     }
 
+    /// Whether the monitor has a descriptor of something with such a name.
+    pub fn holds(&self, name: &str) -> bool {
+        let folder = format!("/proc/{}/fd", self.child.as_ref().unwrap().id());
+        std::fs::read_dir(folder)
+            .unwrap()
+            .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
+            .any(|link| link.to_string_lossy().starts_with(name))
+    }
+
     /// The monitor's own memory in KiB: heap, stack and what else belongs to no file. (Pages of the executable are shared by all
     /// monitors; in a debug build they say nothing.)
     pub fn private_memory(&self) -> u64 {
