@@ -15,12 +15,12 @@ fn commands_with_mistakes() {
         (&["run", "-m", "1m", "busybox"], 125, "Minimum memory limit allowed is 6MB"),
         (&["run", "--rm", "--restart", "always", "busybox"], 125, "conflicting options"),
         (&["run", "-p", "99999:80", "busybox"], 125, "invalid"),
-        (&["run", "--rm", "-u", "nosuchuser", "busybox"], 126, "unable to find user nosuchuser"),
+        (&["run", "--rm", "-u", "nosuchuser", "busybox"], 125, "unable to find user nosuchuser"),
         (&["inspect", "nosuch"], 1, "No such object: nosuch"),
         (&["rm", "nosuch"], 1, "No such container: nosuch"),
         (&["rmi", "nosuch"], 1, "No such image: nosuch"),
         (&["logs", "nosuch"], 1, "No such container: nosuch"),
-        (&["nosuchcommand"], 1, "is not a"),
+        (&["nosuchcommand"], 1, "unknown command: naru nosuchcommand"),
     ];
     for (arguments, code, text) in cases {
         let ran = world.naru(*arguments);
