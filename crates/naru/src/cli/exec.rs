@@ -69,11 +69,11 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
         working_dir: args.workdir.unwrap_or_default(),
         cmd: Some(StrSlice(args.command)),
     };
-    // Signals that mean a terminal session end it; without a terminal they end us as they always do.
-    let signals = (args.tty && !args.detach).then(Signals::catch).transpose()?;
     let client = context.client()?;
     let path = format!("/containers/{}/exec", escape(&args.container));
     let created: IdResponse = client.request(Method::POST, path).json_body(&config).json().await?;
+    // Signals that mean a terminal session end it; without a terminal they end us as they always do.
+    let signals = (args.tty && !args.detach).then(Signals::catch).transpose()?;
     let target = Target { client, path: format!("/exec/{}", created.id), proxy: false };
     let start = ExecStartConfig { detach: args.detach, tty: args.tty, console_size };
     let request = client.request(Method::POST, format!("{}/start", target.path)).json_body(&start);

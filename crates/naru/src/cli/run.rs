@@ -65,11 +65,12 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
     if !args.detach {
         session::check_tty(streams.stdin, streams.tty)?;
     }
-    let signals = (!args.detach).then(Signals::catch).transpose()?;
     let client = context.client().map_err(|error| failed(125, &error))?;
     let created = create::create(context, flags, &request).await.map_err(|error| failed(125, &error))?;
     let target =
         Target { client, path: format!("/containers/{}", created.id), proxy: args.sig_proxy && !flags.tty };
+    // Not earlier: programs that were started on the way (credential helpers) would inherit what is blocked.
+    let signals = (!args.detach).then(Signals::catch).transpose()?;
     if args.detach {
         start(client, &target.path).await.map_err(|error| failed(start_code(&error), &error.into()))?;
         output::line(&created.id)?;

@@ -17,9 +17,19 @@ fn the_first_command_starts_the_engine_and_runs_the_builtin_image() {
 #[test]
 fn twenty_clients_at_once_on_a_cold_machine_get_one_engine_and_twenty_answers() {
     let world = World::empty();
-    let start = |_| world.naru_command().arg("version").args(["--format", "{{.Server.Version}}"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = |_| {
+        world
+            .naru_command()
+            .arg("version")
+            .args(["--format", "{{.Server.Version}}"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
     let clients: Vec<_> = (0..20).map(start).collect();
-    let answers: Vec<_> = clients.into_iter().map(|client| ran(client.wait_with_output().unwrap()).line()).collect();
+    let answers: Vec<_> =
+        clients.into_iter().map(|client| ran(client.wait_with_output().unwrap()).line()).collect();
     assert!(answers.iter().all(|answer| answer == &answers[0] && !answer.is_empty()), "{answers:?}");
     let log = std::fs::read_to_string(world.path("run/engine.log")).unwrap_or_default();
     assert!(world.engine_pid().is_some(), "{log}");
@@ -28,7 +38,18 @@ fn twenty_clients_at_once_on_a_cold_machine_get_one_engine_and_twenty_answers() 
 #[test]
 fn a_killed_engine_leaves_containers_running_and_their_logs_and_exit_codes_are_found() {
     let world = World::new();
-    world.naru(["run", "-d", "--name", "stays", "busybox", "sh", "-c", "echo before; while [ ! -e /go ]; do sleep 0.05; done; echo after; exit 7"]).ok();
+    world
+        .naru([
+            "run",
+            "-d",
+            "--name",
+            "stays",
+            "busybox",
+            "sh",
+            "-c",
+            "echo before; while [ ! -e /go ]; do sleep 0.05; done; echo after; exit 7",
+        ])
+        .ok();
     eventually("the first line is logged", || world.naru(["logs", "stays"]).stdout == "before\n");
     let engine = world.engine_pid().unwrap().to_string();
     std::process::Command::new("kill").args(["-9", &engine]).status().unwrap();
@@ -42,14 +63,28 @@ fn a_killed_engine_leaves_containers_running_and_their_logs_and_exit_codes_are_f
 #[test]
 fn a_container_that_exits_while_no_engine_lives_keeps_its_code() {
     let world = World::new();
-    world.naru(["run", "-d", "--name", "short", "busybox", "sh", "-c", "while [ ! -e /go ]; do sleep 0.05; done; exit 9"]).ok();
+    world
+        .naru([
+            "run",
+            "-d",
+            "--name",
+            "short",
+            "busybox",
+            "sh",
+            "-c",
+            "while [ ! -e /go ]; do sleep 0.05; done; exit 9",
+        ])
+        .ok();
     let pid = world.naru(["inspect", "-f", "{{.State.Pid}}", "short"]).line();
     let engine = world.engine_pid().unwrap().to_string();
     std::process::Command::new("kill").args(["-9", &engine]).status().unwrap();
     eventually("the engine is dead", || world.engine_pid().is_none());
     std::fs::write(format!("/proc/{pid}/root/go"), "").unwrap();
     eventually("the container is gone", || !std::path::Path::new(&format!("/proc/{pid}")).exists());
-    assert_eq!(world.naru(["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "short"]).line(), "exited 9");
+    assert_eq!(
+        world.naru(["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "short"]).line(),
+        "exited 9"
+    );
 }
 
 #[test]

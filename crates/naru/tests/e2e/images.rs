@@ -24,7 +24,13 @@ pub fn busybox(archive: &Path) {
         header.set_size(0);
         layer.append_link(&mut header, format!("bin/{applet}"), "busybox").expect("append a link");
     }
-    entry(&mut layer, "etc/passwd", tar::EntryType::Regular, 0o644, b"root:x:0:0:root:/root:/bin/sh\nwww:x:33:33:www:/var:/bin/sh\n");
+    entry(
+        &mut layer,
+        "etc/passwd",
+        tar::EntryType::Regular,
+        0o644,
+        b"root:x:0:0:root:/root:/bin/sh\nwww:x:33:33:www:/var:/bin/sh\n",
+    );
     entry(&mut layer, "etc/group", tar::EntryType::Regular, 0o644, b"root:x:0:\nwww:x:33:\nextra:x:44:www\n");
     let layer = layer.into_inner().expect("finish the layer");
 
@@ -37,11 +43,18 @@ pub fn busybox(archive: &Path) {
     });
     let config = serde_json::to_vec(&config).expect("JSON");
     let config_name = format!("{}.json", hex(&config));
-    let manifest = serde_json::json!([{"Config": config_name, "RepoTags": ["busybox:latest"], "Layers": ["layer.tar"]}]);
+    let manifest =
+        serde_json::json!([{"Config": config_name, "RepoTags": ["busybox:latest"], "Layers": ["layer.tar"]}]);
     let mut out = tar::Builder::new(File::create(archive).expect("create the archive"));
     entry(&mut out, &config_name, tar::EntryType::Regular, 0o644, &config);
     entry(&mut out, "layer.tar", tar::EntryType::Regular, 0o644, &layer);
-    entry(&mut out, "manifest.json", tar::EntryType::Regular, 0o644, &serde_json::to_vec(&manifest).expect("JSON"));
+    entry(
+        &mut out,
+        "manifest.json",
+        tar::EntryType::Regular,
+        0o644,
+        &serde_json::to_vec(&manifest).expect("JSON"),
+    );
     out.into_inner().expect("finish the archive").flush().expect("write the archive");
 }
 

@@ -122,7 +122,9 @@ impl World {
         let mut left = Vec::new();
         let folder = self.dir.path().to_string_lossy().into_owned();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        left.extend(mounts.lines().filter(|line| line.contains(&folder)).map(|line| format!("mount: {line}")));
+        left.extend(
+            mounts.lines().filter(|line| line.contains(&folder)).map(|line| format!("mount: {line}")),
+        );
         for pid in processes() {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             if contains(&line, folder.as_bytes()) {
@@ -131,7 +133,8 @@ impl World {
         }
         for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
             let parent = hierarchy.path().join(self.cgroup_parent.trim_start_matches('/'));
-            let children = fs::read_dir(&parent).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
+            let children =
+                fs::read_dir(&parent).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
             left.extend(children.map(|child| format!("cgroup: {}", child.path().display())));
         }
         left

@@ -31,6 +31,8 @@ const HANDOVER: Duration = Duration::from_secs(15);
 pub fn run(arguments: &[OsString]) -> i32 {
     // An engine started by a command must not die with that command's terminal. Fails where we lead a group already.
     let _ = rustix::process::setsid();
+    // Nor inherit that command's blocked signals: SIGTERM would never arrive.
+    let _ = sys::signal::set_mask(0);
     let name = OsString::from("naru engine");
     let options = match Options::try_parse_from(std::iter::once(&name).chain(arguments)) {
         Ok(options) => options,
