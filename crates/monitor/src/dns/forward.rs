@@ -54,7 +54,7 @@ impl Forward {
     /// Asks the next server that a question can be sent to. When there is none: what the client is told.
     pub fn ask_next(&mut self, poller: &Poller, key: u32, netns: &OwnedFd) -> Option<Vec<u8>> {
         self.socket = None;
-        while let Some(server) = self.servers.next() {
+        for server in self.servers.by_ref() {
             self.id = random_id();
             packet::set_id(&mut self.message, self.id);
             let Ok(socket) = sockets::connect(server, SocketType::DGRAM, netns) else { continue };

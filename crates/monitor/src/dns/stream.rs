@@ -204,7 +204,7 @@ impl Stream {
 impl Asking {
     fn connect_next(&mut self, poller: &Poller, key: u32, netns: &OwnedFd) -> bool {
         self.socket = None;
-        while let Some(server) = self.servers.next() {
+        for server in self.servers.by_ref() {
             self.id = random_id();
             packet::set_id(&mut self.message, self.id);
             self.received.clear();
