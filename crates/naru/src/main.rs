@@ -1,9 +1,9 @@
-//! One binary, several roles. What this process is, is decided by its first argument before anything else happens: a monitor
+//! One binary, several roles. What this process is, is decided by its name and first argument before anything else happens: a monitor
 //! or a container's init must not pay for a command line parser.
 //!
 //! ```text
 //! naru monitor <id>   parent of one container; control socket is stdin      role::monitor
-//! naru init -- …      first process of a container that asked for one       role::init
+//! docker-init -- …    first process of a container that asked for one       role::init
 //! naru engine …       the Engine API on a socket                            role::engine
 //! naru hello          the program of the built-in image                     role::hello
 //! naru <verb> …       everything a user types                               cli
@@ -15,13 +15,20 @@ mod cli;
 mod format;
 mod role;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+/// The name under which `--init` mounts this binary into a container.
+const INIT: &str = "docker-init";
 
 fn main() -> ! {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default();
+    let arguments: Vec<OsString> = words.collect();
     let code = match arguments.first().and_then(|first| first.to_str()) {
+        // Containers see the binary under this name, and nothing is said behind it but `-- COMMAND`.
+        _ if Path::new(&program).file_name() == Some(OsStr::new(INIT)) => role::init::run(&arguments),
         Some("monitor") => role::monitor::run(),
-        Some("init") => role::init::run(&arguments[1..]),
         Some("engine") => role::engine::run(&arguments[1..]),
         Some("hello") => role::hello::run(),
         _ => cli::run(arguments),
