@@ -44,10 +44,8 @@ fn main() -> ExitCode {
             let control = std::io::stdin().as_fd().try_clone_to_owned();
             ExitCode::from(control.map_or(1, monitor::run) as u8)
         }
-        Some("init") => {
-            let words = arguments[1..].strip_prefix(&["--".to_owned()]).unwrap_or(&arguments[1..]);
-            ExitCode::from(runtime::init(words) as u8)
-        }
+        // As `docker-init -- COMMAND`.
+        Some("--") => ExitCode::from(runtime::init(&arguments[1..]) as u8),
         Some("engine") => boot::hold_an_engine(&arguments[1..]),
         Some("test") => {
             let (_, test) =

@@ -15,7 +15,7 @@ pub(super) fn process(input: &Input<'_>, security: &Options) -> Process {
     let mut process = Process::default();
     let mut args = command(config);
     if host.init.unwrap_or(input.engine.init) {
-        args.splice(0..0, [INIT_PATH, "init", "--"].map(str::to_owned));
+        args.splice(0..0, [INIT_PATH, "--"].map(str::to_owned));
     }
     let cwd = match config.working_dir.as_str() {
         "" => "/",

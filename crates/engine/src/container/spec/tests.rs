@@ -133,7 +133,7 @@ fn users_mounts_replace_the_defaults_and_come_in_order() {
     assert_eq!(options(&spec, "/run"), "noexec,nosuid,nodev,size=1m");
     assert_eq!(spec.linux().as_ref().unwrap().rootfs_propagation().as_deref(), Some("slave"));
     assert_eq!(mount(&spec, INIT_PATH).unwrap().source(), &Some(PathBuf::from("/usr/bin/naru")));
-    assert_eq!(spec.process().as_ref().unwrap().args().as_ref().unwrap()[..3], [INIT_PATH, "init", "--"]);
+    assert_eq!(spec.process().as_ref().unwrap().args().as_ref().unwrap()[..2], [INIT_PATH, "--"]);
 }
 
 #[test]
