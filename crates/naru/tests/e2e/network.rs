@@ -66,13 +66,29 @@ fn containers_on_a_network_of_their_own_find_each_other_by_name() {
     let world = World::new();
     world.naru(["network", "create", "shop"]).ok();
     let serve = "mkdir /www; echo hi > /www/index.html; httpd -f -h /www";
-    let web = ["run", "-d", "--name", "web", "--network", "shop", "--network-alias", "front", "busybox", "sh", "-c", serve];
+    let web = [
+        "run",
+        "-d",
+        "--name",
+        "web",
+        "--network",
+        "shop",
+        "--network-alias",
+        "front",
+        "busybox",
+        "sh",
+        "-c",
+        serve,
+    ];
     world.naru(web).ok();
     for name in ["web", "front", "web.shop"] {
         let url = format!("http://{name}/");
-        eventually(name, || world.naru(["run", "--rm", "--network", "shop", "busybox", "wget", "-qO-", &url]).stdout == "hi\n");
+        eventually(name, || {
+            world.naru(["run", "--rm", "--network", "shop", "busybox", "wget", "-qO-", &url]).stdout == "hi\n"
+        });
     }
-    let resolver = world.naru(["run", "--rm", "--network", "shop", "busybox", "cat", "/etc/resolv.conf"]).ok();
+    let resolver =
+        world.naru(["run", "--rm", "--network", "shop", "busybox", "cat", "/etc/resolv.conf"]).ok();
     assert!(resolver.starts_with("nameserver 127.0.0.11\n"), "{resolver}");
 }
 

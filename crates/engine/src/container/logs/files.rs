@@ -30,27 +30,49 @@ impl Identity {
     }
 }
 
-/// Opens the files that are newer than `last` (all without one, or when it is gone), oldest first. In this order a rotation
-/// meanwhile shows a file twice, which is noticed, and hides none.
+/// Numbers in a row without a file, after which there is none. A rotation renames from the highest number down, so that one is
+/// missing at any moment of it; and it may be the next rotation's by the time that the next is looked at.
+const GAPS: u32 = 4;
+/// How often to look for the file that was read last, before it counts as rotated away.
+const ATTEMPTS: usize = 5;
+
+/// Opens the files that are newer than `last` (all without one, or when it is gone), oldest first.
 pub(super) fn newer_than(path: &Path, last: Option<Identity>) -> io::Result<Vec<File>> {
-    let mut files: Vec<(Identity, File)> = Vec::new();
-    for number in 0.. {
-        let file = match File::open(numbered(path, number)) {
-            Ok(file) => file,
-            // Between two renames of a rotation there is no current file for a moment.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && number == 0 => continue,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-            Err(error) => return Err(error),
-        };
-        let identity = Identity::of(&file)?;
-        if Some(identity) == last {
+    let mut files = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let is_whole;
+        (files, is_whole) = scan(path, last)?;
+        if is_whole {
             break;
         }
-        if files.iter().all(|(known, _)| *known != identity) {
-            files.push((identity, file));
-        }
     }
-    Ok(files.into_iter().rev().map(|(_, file)| file).collect())
+    Ok(files)
+}
+
+/// Files only move to higher numbers, so that in this order a rotation meanwhile shows one twice, which is noticed, and hides
+/// none. Whether `last` was reached, if there is one.
+fn scan(path: &Path, last: Option<Identity>) -> io::Result<(Vec<File>, bool)> {
+    let mut files: Vec<(Identity, File)> = Vec::new();
+    let (mut number, mut missing, mut reached) = (0, 0, last.is_none());
+    while missing <= GAPS {
+        match File::open(numbered(path, number)) {
+            Ok(file) => {
+                let identity = Identity::of(&file)?;
+                if Some(identity) == last {
+                    reached = true;
+                    break;
+                }
+                if files.iter().all(|(known, _)| *known != identity) {
+                    files.push((identity, file));
+                }
+                missing = 0;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => missing += 1,
+            Err(error) => return Err(error),
+        }
+        number += 1;
+    }
+    Ok((files.into_iter().rev().map(|(_, file)| file).collect(), reached))
 }
 
 fn numbered(path: &Path, number: u32) -> PathBuf {

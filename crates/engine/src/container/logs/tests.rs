@@ -120,6 +120,24 @@ fn rotated_files_are_read_in_order() {
 }
 
 #[test]
+fn a_rotation_that_is_half_done_hides_no_file() {
+    both(|mut writer| {
+        (writer.limit, writer.keep) = (1, 100);
+        writer.write("line 0");
+        let mut follower = reader(&writer, None);
+        assert_eq!(read(&mut follower), lines(0..1));
+        (1..6).for_each(|number| writer.write(&format!("line {number}")));
+        // As between two of its renames: from the highest number down.
+        for number in (2..6).rev() {
+            std::fs::rename(writer.numbered(number), writer.numbered(number + 1)).unwrap();
+        }
+        assert_eq!(read(&mut reader(&writer, None)), lines(0..6));
+        assert_eq!(read(&mut reader(&writer, Some(5))), lines(1..6));
+        assert_eq!(read(&mut follower), lines(1..6));
+    });
+}
+
+#[test]
 fn the_last_lines_are_found_across_files_and_chunks() {
     both(|mut writer| {
         (writer.limit, writer.keep) = (100_000, 100);
