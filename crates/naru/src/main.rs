@@ -11,7 +11,6 @@
 #![forbid(unsafe_code)]
 
 mod cli;
-#[allow(dead_code)]
 mod format;
 mod role;
 

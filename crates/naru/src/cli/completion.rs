@@ -37,7 +37,9 @@ fn tree() -> Command {
 fn named(verb: &'static Verb, prefix: &str) -> Vec<Command> {
     let names = verb.paths.iter().filter_map(|path| path.strip_prefix(prefix));
     let names = names.filter(|name| !name.contains(' '));
-    names.map(|name| (verb.command)(Command::new(name).about(verb.about))).collect()
+    // `-h` may be a flag of the verb's own (`run -h name`).
+    let command = |name| Command::new(name).about(verb.about).disable_help_flag(true);
+    names.map(|name| (verb.command)(command(name))).collect()
 }
 
 #[cfg(test)]

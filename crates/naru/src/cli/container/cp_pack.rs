@@ -5,14 +5,17 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use tar::{Builder, HeaderMode};
+use tar::{Builder, Header, HeaderMode};
 
 use super::super::{Failure, file};
 use super::cp_plan::{Plan, Source, base_name, folder_name};
 
 /// What a path of this side is. A link at its end is copied as a link unless it is to be followed; those before it always are.
 pub fn source(path: &str, follow: bool) -> Result<Source, Failure> {
-    let missing = |error: &io::Error| file::failed("lstat", absolute(path).display(), error);
+    let missing = |error: &io::Error| match error.kind() {
+        io::ErrorKind::NotADirectory => Failure::new(1, "not a directory"),
+        _ => file::failed("lstat", absolute(path).display(), error),
+    };
     let wants_folder = path.ends_with('/') || path.ends_with("/.") || path == ".";
     if follow || wants_folder {
         let real = fs::canonicalize(path).map_err(|error| missing(&error))?;
@@ -96,6 +99,12 @@ fn add<W: Write>(builder: &mut Builder<W>, path: &Path, name: &str) -> anyhow::R
     if kind.is_socket() {
         // Archives have no sockets.
         return Ok(());
+    }
+    if kind.is_fifo() || kind.is_char_device() || kind.is_block_device() {
+        let mut header = Header::new_gnu();
+        header.set_metadata_in_mode(&found, HeaderMode::Complete);
+        header.set_size(0);
+        return builder.append_data(&mut header, name, io::empty()).map_err(|error| failed("archive", error));
     }
     builder.append_path_with_name(path, name).map_err(|error| failed("archive", error))
 }

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, makedev, mknodat, utimensat};
 use tar::{Archive, Entry, EntryType};
 
 use super::super::Failure;
@@ -85,8 +85,27 @@ fn one<R: Read>(
         }
         return Ok(fs::hard_link(first, target)?);
     }
+    if let Some(file_type) = special(kind) {
+        if existing.is_some() {
+            fs::remove_file(target)?;
+        }
+        let header = entry.header();
+        let device =
+            makedev(header.device_major()?.unwrap_or_default(), header.device_minor()?.unwrap_or_default());
+        return Ok(mknodat(CWD, target, file_type, Mode::from_raw_mode(header.mode()?), device)?);
+    }
     entry.unpack(target)?;
     Ok(())
+}
+
+/// What is made by `mknod`.
+fn special(kind: EntryType) -> Option<FileType> {
+    match kind {
+        EntryType::Fifo => Some(FileType::Fifo),
+        EntryType::Char => Some(FileType::CharacterDevice),
+        EntryType::Block => Some(FileType::BlockDevice),
+        _ => None,
+    }
 }
 
 /// The path of a name below the folder; fails where the name, or a link on the way, leads out of it.
@@ -111,6 +130,8 @@ fn place(folder: &Path, name: &str) -> Result<PathBuf, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileTypeExt;
+
     use super::super::cp_pack;
     use super::super::cp_plan::plan;
     use super::*;
@@ -135,10 +156,12 @@ mod tests {
         fs::write(path("s/f"), "text").unwrap();
         fs::set_permissions(path("s/f"), Permissions::from_mode(0o640)).unwrap();
         std::os::unix::fs::symlink("f", path("s/link")).unwrap();
+        mknodat(CWD, path("s/pipe"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
         fs::set_permissions(path("s/empty"), Permissions::from_mode(0o555)).unwrap();
         copy(root.path(), "s", "new").unwrap();
         assert_eq!(fs::read_to_string(path("new/f")).unwrap(), "text");
         assert_eq!(fs::metadata(path("new/f")).unwrap().permissions().mode() & 0o777, 0o640);
+        assert!(fs::metadata(path("new/pipe")).unwrap().file_type().is_fifo());
         assert_eq!(fs::read_link(path("new/link")).unwrap(), Path::new("f"));
         assert_eq!(fs::metadata(path("new/empty")).unwrap().permissions().mode() & 0o777, 0o555);
         fs::create_dir(path("there")).unwrap();
