@@ -31,10 +31,8 @@ fn remove(context: &Context, name: &str, is_current: bool, force: bool) -> anyho
         return Err(Failure::new(1, "context \"default\" cannot be removed").into());
     }
     let store = Store::of(context);
-    if !force {
-        if !store.has(name) {
-            return Err(Failure::new(1, format!("context \"{name}\" does not exist")).into());
-        }
+    if !force && !store.has(name) {
+        return Err(Failure::new(1, format!("context \"{name}\" does not exist")).into());
     }
     if is_current {
         if !force {
