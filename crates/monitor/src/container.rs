@@ -23,7 +23,8 @@ use crate::health::HealthCheck;
 use crate::log::Log;
 use crate::poller::{EventFlags, Token, Watched};
 use crate::protocol::{
-    AttachSpec, ErrorKind, Event, FdRole, HealthStatus, MonitorSpec, Reply, RestartPolicy, State, Status,
+    AttachSpec, ErrorKind, Event, FdRole, HealthStatus, MonitorSpec, NamesSpec, Reply, RestartPolicy, State,
+    Status,
 };
 use crate::requests::Refusal;
 use crate::restart::Backoff;
@@ -111,7 +112,10 @@ impl Monitor {
                 FdRole::Port(number) => ports.push((*number, fd)),
             }
         }
-        self.names = self.serve_names(&spec, netns.as_ref())?;
+        if let (Some(names), Some(netns)) = (&spec.names, &netns) {
+            // Before anything in the container can ask.
+            self.names = Some(self.serve_names(names, netns)?);
+        }
         let state = State { restart_count: spec.restart_count, ..State::default() };
         let relays = spec.relays.clone();
         self.container = Some(Container {
@@ -133,18 +137,29 @@ impl Monitor {
         })
     }
 
-    /// Begins to answer names, before anything in the container can ask.
-    fn serve_names(
-        &self,
-        spec: &MonitorSpec,
-        netns: Option<&OwnedFd>,
-    ) -> Result<Option<NameServer>, LaunchError> {
-        let (Some(names), Some(netns)) = (&spec.names, netns) else { return Ok(None) };
+    fn serve_names(&self, spec: &NamesSpec, netns: &OwnedFd) -> Result<NameServer, LaunchError> {
         netns
             .try_clone()
-            .and_then(|netns| NameServer::start(&self.poller, names.clone(), netns))
-            .map(Some)
+            .and_then(|netns| NameServer::start(&self.poller, spec.clone(), netns))
             .map_err(|error| failure("names", format!("serve names at 127.0.0.11: {error}")))
+    }
+
+    /// Begins to answer names in a container that runs.
+    pub fn begin_names(&mut self, spec: NamesSpec) -> Result<(), Refusal> {
+        let container = self.started()?;
+        if matches!(container.phase, Phase::Ended) {
+            let message = format!("container {} is not running", container.spec.id);
+            return Err(Refusal::new(ErrorKind::NotRunning, message));
+        }
+        if self.names.is_some() {
+            return Ok(());
+        }
+        let container = self.container.as_ref();
+        let Some(netns) = container.and_then(|container| container.netns.as_ref()) else {
+            return Err(Refusal::new(ErrorKind::Invalid, "the container has no network of its own"));
+        };
+        self.names = Some(self.serve_names(&spec, netns)?);
+        Ok(())
     }
 
     /// Starts the container's process and everything that goes with a run.

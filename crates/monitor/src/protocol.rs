@@ -86,6 +86,9 @@ pub enum Body {
         /// The tag made from it.
         tag: Option<String>,
     },
+    /// The container has come to a network with names: begin to answer at 127.0.0.11. Where that is done already nothing
+    /// changes: who is asked was settled at create.
+    Names(NamesSpec),
     /// Ask for the state. Answer: [`Reply::Status`].
     Status,
     /// Run the health check at once.

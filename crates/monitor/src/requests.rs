@@ -84,6 +84,7 @@ impl Monitor {
                 container.spec.name = name;
                 container.spec.log.tag = tag;
             }),
+            Body::Names(spec) => self.begin_names(spec),
             Body::Status => return self.status().map(Some),
             Body::HealthCheckNow => return self.check_health_now(asker),
             Body::Shutdown => {

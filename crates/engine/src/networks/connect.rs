@@ -50,6 +50,7 @@ impl Engine {
             return Err(error);
         }
         if let Some(joined) = joined {
+            self.give_names(&container).await;
             self.change_hosts(&container, &[], &addresses(&joined)).await;
             self.network_event("connect", &network, Some(&container.id));
         }

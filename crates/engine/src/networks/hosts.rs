@@ -16,10 +16,15 @@ pub(crate) fn update(
     gone: &[IpAddr],
     come: &[IpAddr],
 ) -> io::Result<()> {
+    rewrite(path, |before| edited(before, hostname, domain, gone, come))
+}
+
+/// Replaces a file's text in place.
+pub(super) fn rewrite(path: &Path, edit: impl FnOnce(&str) -> String) -> io::Result<()> {
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     let mut before = String::new();
     file.read_to_string(&mut before)?;
-    let after = edited(&before, hostname, domain, gone, come);
+    let after = edit(&before);
     if after == before {
         return Ok(());
     }

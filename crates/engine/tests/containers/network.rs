@@ -110,3 +110,24 @@ pub(crate) fn names_are_answered_on_user_networks(world: &mut World) -> Body<'_>
         world.engine().network_remove("back").await.unwrap();
     })
 }
+
+pub(crate) fn names_come_with_a_network_that_is_connected_later(world: &mut World) -> Body<'_> {
+    Box::pin(async move {
+        let network = r#"{"Name":"late"}"#;
+        world.engine().network_create(serde_json::from_str(network).unwrap()).await.unwrap();
+        let json = r#"{"Cmd":["sleep","1000"],"HostConfig":{"NetworkMode":"late"}}"#;
+        world.detached("db", json).await;
+        let script = "until grep -q 127.0.0.11 /etc/resolv.conf; do sleep 0.02; done; nslookup -type=a db";
+        let id = world.detached("app", &shell(script, "")).await;
+        let before = std::fs::read_to_string(world.inspect(&id).await.resolv_conf_path).unwrap();
+        assert!(!before.contains("127.0.0.11"), "{before}");
+        let connect = format!(r#"{{"Container":"{id}"}}"#);
+        world.engine().network_connect("late", serde_json::from_str(&connect).unwrap()).await.unwrap();
+        let (code, output) = (world.exit(&id).await, world.logs(&id).await);
+        assert_eq!(code, 0, "{output}");
+        for name in ["app", "db"] {
+            world.remove(name).await;
+        }
+        world.engine().network_remove("late").await.unwrap();
+    })
+}

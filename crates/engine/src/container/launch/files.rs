@@ -66,7 +66,8 @@ impl Engine {
         self.networks.has_names(&record.id).then_some(names)
     }
 
-    fn dns_options(&self, record: &Record, ipv6: bool) -> DnsOptions {
+    /// What was asked for name resolution, and the engine's defaults.
+    pub(crate) fn dns_options(&self, record: &Record, ipv6: bool) -> DnsOptions {
         let host = &record.host;
         let pick = |own: &Option<Vec<String>>, default: &Vec<String>| match own {
             Some(own) if !own.is_empty() => own.clone(),
