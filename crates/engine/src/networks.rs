@@ -6,6 +6,7 @@ mod connect;
 mod create;
 pub(crate) mod endpoint;
 pub(crate) mod hosts;
+pub(crate) mod links;
 mod names;
 #[cfg(test)]
 mod tests;

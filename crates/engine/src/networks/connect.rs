@@ -1,6 +1,7 @@
 //! Containers joining and leaving networks. A running container gets the interface at once; of one that does not run, only the
 //! record changes, and the next start does the rest.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -99,6 +100,17 @@ impl Engine {
         write(&container, changed).await?;
         if let Some(network) = &network {
             self.network_event("disconnect", network, Some(&container.id));
+        }
+        Ok(())
+    }
+
+    /// Fails on settings that an endpoint of a network cannot have; a network that does not exist yet is the start's business.
+    pub(crate) fn check_endpoints(&self, endpoints: &BTreeMap<String, EndpointSettings>) -> Result<()> {
+        for (name, settings) in endpoints {
+            let Ok(network) = self.networks.get(name) else { continue };
+            endpoint::check(&network, settings).map_err(|error| {
+                Error::new(error.kind, format!("invalid config for network {name}: {}", error.message))
+            })?;
         }
         Ok(())
     }

@@ -97,7 +97,7 @@ pub(crate) fn spec(record: &Record, settings: &EndpointSettings) -> EndpointSpec
     let ipam = settings.ipam_config.clone().unwrap_or_default();
     let options = settings.driver_opts.clone().unwrap_or_default();
     let link = |link: &String| {
-        let (name, alias) = link.split_once(':').unwrap_or((link, link));
+        let (name, alias) = super::links::parse(link);
         (alias.to_owned(), name.trim_start_matches('/').to_owned())
     };
     EndpointSpec {

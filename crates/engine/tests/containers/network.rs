@@ -44,6 +44,44 @@ pub(crate) fn bridge_hosts_and_ports(world: &mut World) -> Body<'_> {
     })
 }
 
+pub(crate) fn links_tell_of_the_other_container(world: &mut World) -> Body<'_> {
+    Box::pin(async move {
+        let json = r#"{"Cmd":["sleep","1000"],"Env":["USER=me"],"ExposedPorts":{"5432/tcp":{}}}"#;
+        let db = world.detached("db", json).await;
+        let address = world.inspect(&db).await.network_settings.unwrap().ip_address;
+        let linked = shell(
+            "env | grep ^DATA; grep data /etc/hosts; grep host.docker /etc/hosts",
+            r#""Links":["db:data"]"#,
+        );
+        let web = world.create("web", &linked).await;
+        world.start(&web).await;
+        world.exit(&web).await;
+        let output = world.logs(&web).await;
+        for line in [
+            "DATA_NAME=/web/data",
+            &format!("DATA_PORT=tcp://{address}:5432"),
+            "DATA_ENV_USER=me",
+            &format!("{address}\tdata {} db", &db[..12]),
+            "172.17.0.1\thost.docker.internal host.naru.internal",
+        ] {
+            assert!(output.lines().any(|seen| seen == line), "{line}: {output}");
+        }
+        world.remove(&db).await;
+        let error = world.try_start(&web).await.unwrap_err();
+        assert_eq!(error.message, "No such container: db");
+    })
+}
+
+pub(crate) fn endpoint_settings_are_checked_at_create(world: &mut World) -> Body<'_> {
+    Box::pin(async move {
+        let json = r#"{"Cmd":["true"],"NetworkingConfig":{"EndpointsConfig":{"bridge":{"IPAMConfig":{"IPv4Address":"172.17.0.9"}}}}}"#;
+        assert_eq!(
+            world.try_create("", json).await.unwrap_err().message,
+            "invalid config for network bridge: invalid endpoint settings:\nuser specified IP address is supported on user defined networks only"
+        );
+    })
+}
+
 pub(crate) fn shared_and_host_networks(world: &mut World) -> Body<'_> {
     Box::pin(async move {
         world.shell("first", "sleep 1000").await;

@@ -7,13 +7,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use network::Attachment;
-use network::files::{DnsOptions, Zone, host_resolv_conf_in, upstreams};
+use network::files::{DnsOptions, HOST_NAMES, Zone, host_resolv_conf_in, upstreams};
 
 use super::packet::{A, AAAA, ANY, PTR, Query, Record};
 use crate::protocol::NamesSpec;
 
-/// The host, by Docker's name and by ours.
-const HOST_NAMES: [&str; 2] = ["host.docker.internal", "host.naru.internal"];
 /// The host's servers, and where systemd-resolved writes the ones behind its stub.
 const RESOLV_CONF: [&str; 2] = ["etc/resolv.conf", "run/systemd/resolve/resolv.conf"];
 /// Docker asks no more.

@@ -3,6 +3,9 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
+/// Names of the host, Docker's and ours.
+pub const HOST_NAMES: [&str; 2] = ["host.docker.internal", "host.naru.internal"];
+
 /// Lines of `/etc/hosts`.
 #[derive(Debug, Clone, Default)]
 pub struct Hosts {

@@ -5,7 +5,7 @@ mod hosts;
 mod resolv;
 mod zone;
 
-pub use hosts::{Hosts, hosts};
+pub use hosts::{HOST_NAMES, Hosts, hosts};
 pub use resolv::{
     DnsOptions, Resolver, host_resolv_conf, host_resolv_conf_in, nameservers, resolv_conf,
     resolv_conf_with_names, upstreams,

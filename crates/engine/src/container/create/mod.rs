@@ -54,6 +54,7 @@ impl Engine {
         let id = name::new_id();
         let reservation = self.reserve_name(name, &id)?;
         let endpoints = defaults::endpoints(networking_config, &config, &host);
+        self.check_endpoints(&endpoints)?;
         let engine = self.arc()?;
         let container = blocking(move || {
             let mut record = Record::new(

@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use ::network::Endpoint;
-use ::network::files::{self, DnsOptions, Hosts};
+use ::network::files::{self, DnsOptions, HOST_NAMES, Hosts};
+use ::network::{Endpoint, gateway_endpoint};
 use monitor::protocol::NamesSpec;
 
 use super::super::model::Container;
@@ -14,6 +14,7 @@ use super::super::record::Record;
 use super::prepare::{HOSTNAME, HOSTS, RESOLV_CONF};
 use crate::Engine;
 use crate::error::{Error, Result};
+use crate::networks::links;
 
 impl Engine {
     /// `hostname`, which never changes.
@@ -29,7 +30,10 @@ impl Engine {
         endpoints: &[Endpoint],
     ) -> Result<()> {
         let host = Network::parse(&record.host.network_mode) == Network::Host;
-        let extra = self.extra_hosts(record)?;
+        let mut extra = self.extra_hosts(record)?;
+        if !host && !self.networks.has_names(&record.id) {
+            self.add_host_names(endpoints, &mut extra);
+        }
         let hosts = match host {
             true => {
                 let mut text = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
@@ -83,7 +87,7 @@ impl Engine {
 
     /// `--add-host`, and links on the default network.
     fn extra_hosts(&self, record: &Record) -> Result<Vec<(String, IpAddr)>> {
-        let mut lines = Vec::new();
+        let mut lines: Vec<(String, IpAddr)> = Vec::new();
         for line in record.host.extra_hosts.iter().flatten() {
             // Checked at create.
             let Some((name, address)) = line.split_once(['=', ':']) else { continue };
@@ -94,8 +98,8 @@ impl Engine {
                 lines.push((name.to_owned(), address));
             }
         }
-        for link in record.host.links.iter().flatten() {
-            let (other, alias) = link.split_once(':').unwrap_or((link, link));
+        for link in links::of(record) {
+            let (other, alias) = links::parse(link);
             let other = self.containers.find(other)?;
             let name = other.name();
             let attachment = self.networks.attachment(&other.id);
@@ -105,10 +109,25 @@ impl Engine {
                     record.name
                 )));
             };
-            let alias = alias.rsplit('/').next().unwrap_or(alias);
             lines.push((format!("{alias} {} {name}", super::super::name::short(&other.id)), address));
         }
         Ok(lines)
+    }
+
+    /// The host's own names, which a name server answers where there is one.
+    fn add_host_names(&self, endpoints: &[Endpoint], lines: &mut Vec<(String, IpAddr)>) {
+        let Some(endpoint) = gateway_endpoint(endpoints) else { return };
+        let names: Vec<&str> =
+            HOST_NAMES.into_iter().filter(|name| !lines.iter().any(|(asked, _)| asked == name)).collect();
+        if names.is_empty() {
+            return;
+        }
+        let gateways = endpoint.gateway.map(IpAddr::V4).into_iter().chain(endpoint.gateway6.map(IpAddr::V6));
+        let addresses = match self.config.host_gateway_ips.as_slice() {
+            [] => gateways.collect(),
+            configured => configured.to_vec(),
+        };
+        lines.extend(addresses.into_iter().map(|address| (names.join(" "), address)));
     }
 
     fn host_gateways(&self) -> Vec<IpAddr> {

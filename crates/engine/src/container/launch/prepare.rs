@@ -16,6 +16,7 @@ use super::super::spec::{self, Input, Joined, SpecMount};
 use super::{health, log};
 use crate::Engine;
 use crate::error::{Error, Result};
+use crate::networks::links;
 
 /// Names of the files that are mounted into a container, below its folder.
 pub(crate) const HOSTNAME: &str = "hostname";
@@ -72,7 +73,8 @@ impl Engine {
         let joins = matches!(modes::pid(host), Ok(Namespace::Container(_)))
             || !matches!(modes::ipc(host), Ok(Ipc::Private | Ipc::None))
             || matches!(Network::parse(&host.network_mode), Network::Container(_));
-        !joins && !host.privileged && host.resources.devices.is_none() && record.mounts.is_empty()
+        let linked = !links::of(record).is_empty();
+        !joins && !linked && !host.privileged && host.resources.devices.is_none() && record.mounts.is_empty()
     }
 
     fn spec_input<'a>(&'a self, record: &'a Record, mounts: Vec<SpecMount>) -> Result<Input<'a>> {
@@ -189,6 +191,7 @@ impl Engine {
             shm: None,
             joined: Joined::default(),
             apparmor: self.facts.apparmor,
+            linked: self.link_variables(record),
         }
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct Input<'a> {
     pub joined: Joined,
     /// AppArmor is on in this kernel.
     pub apparmor: bool,
+    /// Environment variables of `--link`.
+    pub linked: Vec<String>,
 }
 
 /// The spec. `base` is the runtime's default.

@@ -24,7 +24,7 @@ pub(super) fn process(input: &Input<'_>, security: &Options) -> Process {
     process
         .set_terminal(Some(config.tty))
         .set_args(Some(args))
-        .set_env(Some(environment(config, &input.hostname)))
+        .set_env(Some(environment(config, &input.hostname, &input.linked)))
         .set_cwd(PathBuf::from(cwd))
         .set_capabilities(Some(oci_capabilities(security::capabilities(host, input.last_capability))))
         .set_no_new_privileges(Some(no_new_privileges(host, security, input.engine.no_new_privileges)))
@@ -54,13 +54,14 @@ pub(crate) fn command(config: &ContainerConfig) -> Vec<String> {
     config.entrypoint.iter().chain(&config.cmd).flat_map(|words| words.iter().cloned()).collect()
 }
 
-/// Defaults, then the configuration's over them. `NAME` without `=` takes a default away. HOME is the runtime's to set, which
+/// Defaults and what links tell, then the configuration's over them. `NAME` without `=` takes a default away. HOME is the runtime's to set, which
 /// knows the user.
-pub(crate) fn environment(config: &ContainerConfig, hostname: &str) -> Vec<String> {
+pub(crate) fn environment(config: &ContainerConfig, hostname: &str, linked: &[String]) -> Vec<String> {
     let mut env = vec![DEFAULT_PATH.to_owned(), format!("HOSTNAME={hostname}")];
     if config.tty {
         env.push("TERM=xterm".to_owned());
     }
+    env.extend_from_slice(linked);
     override_environment(&mut env, config.env.as_deref().unwrap_or_default());
     env
 }
@@ -105,7 +106,7 @@ mod tests {
         let config: ContainerConfig =
             serde_json::from_str(r#"{"Tty":true,"Env":["A=1","PATH=/x","HOSTNAME","B=","NOVALUE"]}"#)
                 .unwrap();
-        assert_eq!(environment(&config, "h"), ["PATH=/x", "TERM=xterm", "A=1", "B="]);
-        assert_eq!(environment(&ContainerConfig::default(), "h"), [DEFAULT_PATH, "HOSTNAME=h"]);
+        assert_eq!(environment(&config, "h", &["A=2".to_owned()]), ["PATH=/x", "TERM=xterm", "A=1", "B="]);
+        assert_eq!(environment(&ContainerConfig::default(), "h", &[]), [DEFAULT_PATH, "HOSTNAME=h"]);
     }
 }

@@ -23,6 +23,7 @@ fn spec_with(config: &str, host: &str, edit: impl FnOnce(&mut Input<'_>)) -> Spe
         shm: None,
         joined: Joined::default(),
         apparmor: false,
+        linked: Vec::new(),
     };
     edit(&mut input);
     build(runtime::spec_default(&crate::facts::example()), &input).unwrap()
