@@ -221,3 +221,72 @@ fn check_count(command: &Command, verb: &Verb, path: &str, count: usize) -> Resu
         ),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::find;
+
+    /// What clap gets, or what is said.
+    fn sorted(words: &[&str]) -> Result<Vec<String>, String> {
+        let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+        let (verb, _, rest) = find(&words).expect("a verb");
+        let sorted = sort(&(verb.command)(Command::new("naru")), rest)?;
+        let Sorted { flags, positionals } = sorted.expect("no help");
+        Ok([flags, vec!["--".to_owned()], positionals].concat())
+    }
+
+    #[test]
+    fn flags_are_sorted_as_docker_sorts_them() {
+        for (words, expected) in [
+            (
+                &["run", "-it", "busybox", "ls", "-l"][..],
+                &["--interactive", "--tty", "--", "busybox", "ls", "-l"][..],
+            ),
+            (&["run", "--rm=false", "busybox"], &["--", "busybox"]),
+            (&["run", "--rm", "--rm=0", "busybox"], &["--", "busybox"]),
+            (&["run", "-p8080:80", "-e=A=1", "x"], &["--publish=8080:80", "--env=A=1", "--", "x"]),
+            (&["run", "-itp", "80", "x"], &["--publish=80", "--interactive", "--tty", "--", "x"]),
+            (&["run", "--name", "-x", "y"], &["--name=-x", "--", "y"]),
+            (&["run", "--net=host", "x", "--", "y"], &["--network=host", "--", "x", "--", "y"]),
+            (&["run", "--init", "x"], &["--init=true", "--", "x"]),
+            (&["start", "x", "-a"], &["--attach", "--", "x"]),
+            (&["container", "start", "--", "-a"], &["--", "-a"]),
+        ] {
+            assert_eq!(
+                sorted(words).as_deref(),
+                Ok(expected.iter().map(ToString::to_string).collect::<Vec<_>>().as_slice()),
+                "{words:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named_in_dockers_words() {
+        for (words, text) in [
+            (&["run", "--nosuch", "x"][..], "unknown flag: --nosuch"),
+            (&["run", "-itZ", "x"], "unknown shorthand flag: 'Z' in -itZ"),
+            (&["run", "--name"], "flag needs an argument: --name"),
+            (&["run", "-itp"], "flag needs an argument: 'p' in -itp"),
+            (
+                &["run", "--rm=maybe", "x"],
+                "invalid argument \"maybe\" for \"--rm\" flag: strconv.ParseBool: parsing \"maybe\": invalid syntax",
+            ),
+        ] {
+            assert_eq!(sorted(words), Err(text.to_owned()));
+        }
+        let whole = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            let (verb, path, rest) = find(&words).expect("a verb");
+            parse(verb, path, rest).err().expect("a failure").to_string()
+        };
+        assert!(
+            whole(&["run", "-m", "abc", "x"])
+                .starts_with("invalid argument \"abc\" for \"-m, --memory\" flag: invalid size: 'abc'\n")
+        );
+        assert!(whole(&["run"]).starts_with(
+            "naru: 'naru run' requires at least 1 argument\n\nUsage:  naru run [OPTIONS] IMAGE"
+        ));
+        assert!(whole(&["attach", "a", "b"]).starts_with("naru: 'naru attach' requires 1 argument\n"));
+    }
+}
