@@ -27,25 +27,13 @@ impl HostFacts {
     /// Asks this machine.
     pub fn detect() -> Result<Self, cgroup::Error> {
         Ok(Self {
-            kernel: running_kernel(),
+            kernel: sys::process::kernel_version(),
             cgroup: cgroup::Host::detect()?,
             last_capability: sys::caps::last(),
             time_namespaces: Path::new("/proc/self/ns/time").exists(),
             thermal_throttles: thermal_throttles(),
         })
     }
-}
-
-/// Major and minor version of the running kernel.
-pub(crate) fn running_kernel() -> (u32, u32) {
-    kernel_version(&rustix::system::uname().release().to_string_lossy())
-}
-
-/// "6.18.44-fc" is (6, 18).
-fn kernel_version(release: &str) -> (u32, u32) {
-    let mut numbers =
-        release.split(|letter: char| !letter.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 fn thermal_throttles() -> Vec<String> {
@@ -222,13 +210,6 @@ fn device_rules() -> Result<Vec<LinuxDeviceCgroup>, oci_spec::OciSpecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn kernel_versions() {
-        assert_eq!(kernel_version("6.18.44-fc-v669"), (6, 18));
-        assert_eq!(kernel_version("5.14.0-427.el9"), (5, 14));
-        assert_eq!(kernel_version("6.1-rc1"), (6, 1));
-    }
 
     #[test]
     fn the_default_is_complete() {

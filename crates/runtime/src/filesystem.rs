@@ -1,11 +1,11 @@
 //! New file systems as detached mounts: `fsopen`, one `fsconfig` an option, `fsmount`. Attaches nothing.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use crate::error::{During, LaunchError, Result, reason};
 use crate::root::keep;
@@ -106,14 +106,11 @@ pub struct LegacyOverlay {
 /// Redirects and indexes would tie the upper folder to this set of layers; a container's must survive a changed one.
 const INDEX: (&str, &str) = ("index", "off");
 
-/// The first kernel that takes layers one by one ("lowerdir+"). An older one takes the option and fails later, so it is not asked.
-const LAYER_BY_LAYER: (u32, u32) = (6, 8);
-
 /// Puts layers (top-most first) below a folder for changes.
 pub fn overlay(lower: &[PathBuf], upper: &Path, work: &Path) -> Result<Overlay> {
     let long = |path: &Path| path.as_os_str().len() > MAX_VALUE;
     let all_fit = !lower.iter().map(PathBuf::as_path).chain([upper, work]).any(long);
-    if crate::defaults::running_kernel() < LAYER_BY_LAYER || !all_fit {
+    if !sys::overlay::takes_layers_one_by_one() || !all_fit {
         let legacy = LegacyOverlay { lower: lower.to_vec(), upper: upper.to_owned(), work: work.to_owned() };
         return Ok(Overlay::Legacy(legacy));
     }
@@ -138,27 +135,23 @@ fn path_text(path: &Path) -> Result<&str> {
 impl LegacyOverlay {
     /// Mounts it over its own upper folder, and returns the root. Only in a private mount namespace, which dies with its old root.
     ///
-    /// Every folder is named by a descriptor: the page of options that `mount(2)` takes has room for some 180 layers then, and no
-    /// name needs escaping. They are opened here because overlayfs takes only what is mounted in the caller's namespace.
+    /// Folders are opened here because overlayfs takes only what is mounted in the caller's namespace.
     pub fn mount(&self) -> Result<OwnedFd> {
         let what = || "mount the overlay of the container's layers".to_owned();
-        let mut opened = Vec::new();
-        let mut named = |path: &Path| {
+        let open = |path: &Path| {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let fd = rustix::fs::open(path, flags, Mode::empty())
-                .during("mount", || format!("open layer {}", path.display()))?;
-            let name = format!("/proc/self/fd/{}", fd.as_raw_fd());
-            opened.push(fd);
-            Ok::<_, LaunchError>(name)
+            rustix::fs::open(path, flags, Mode::empty())
+                .during("mount", || format!("open layer {}", path.display()))
         };
-        let lower = self.lower.iter().map(|layer| named(layer)).collect::<Result<Vec<_>>>()?.join(":");
-        let (upper, work) = (named(&self.upper)?, named(&self.work)?);
-        let options = format!("lowerdir={lower},upperdir={upper},workdir={work},{}={}", INDEX.0, INDEX.1);
-        let options = std::ffi::CString::new(options).map_err(|_| LaunchError::other("mount", what()))?;
-        rustix::mount::mount("overlay", &self.upper, "overlay", MountFlags::empty(), options.as_c_str())
-            .during("mount", what)?;
-        rustix::fs::open(&self.upper, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .during("mount", what)
+        let lower = self.lower.iter().map(|layer| open(layer)).collect::<Result<Vec<_>>>()?;
+        let (upper, work) = (open(&self.upper)?, open(&self.work)?);
+        let overlay = sys::overlay::Folders {
+            lower: &lower,
+            upper: Some((&upper, &work)),
+            options: &[&format!("{}={}", INDEX.0, INDEX.1)],
+        };
+        overlay.mount_over(&self.upper).during("mount", what)?;
+        open(&self.upper)
     }
 }
 

@@ -1,9 +1,8 @@
 //! Detached overlay mounts: a container's or an image's merged tree as a directory descriptor, attached nowhere.
 //!
 //! Nothing appears in any mount table and the mount goes with its last descriptor. Layers are given one by one
-//! (`lowerdir+`, Linux 6.7), because one option is limited to 255 bytes; older kernels get them in one string if it is
-//! short enough through `/proc/self/fd`, which holds for about a dozen layers, and else are mounted in a mount namespace of
-//! their own, whose options may fill a page.
+//! (`lowerdir+`), because one option is limited to 255 bytes. Where the kernel is too old for that, `mount(2)` makes the
+//! overlay in a mount namespace that only a helper thread ever sees; its options may fill a page, and it is detached from there.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -11,8 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
-    fsmount, fsopen,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, open_tree,
 };
 
 use crate::Rootfs;
@@ -22,6 +21,13 @@ use crate::store::Store;
 
 /// Longest value that `fsconfig` takes, without its NUL.
 const OPTION_MAX: usize = 255;
+
+/// What the kernel was built to default to must not decide what a container's changes look like on disk: no redirects, no
+/// metadata-only copies (a commit would not see the data).
+const OPTIONS: [(&str, &str); 3] = [("redirect_dir", "off"), ("metacopy", "off"), ("index", "off")];
+
+/// In a user namespace `trusted.*` attributes are not to be had.
+const USER_ATTRIBUTES: &str = "userxattr";
 
 /// What an overlay is put together from.
 pub(crate) struct Overlay<'a> {
@@ -102,14 +108,23 @@ fn listable_root(path: &Path) -> Result<OwnedFd> {
 
 impl Overlay<'_> {
     pub fn mount(&self) -> rustix::io::Result<OwnedFd> {
-        match self.configure(&[]) {
-            // In a user namespace `trusted.*` attributes are not to be had.
-            Err(Errno::PERM) => self.configure(&[c"userxattr"]),
+        match sys::overlay::takes_layers_one_by_one() {
+            true => self.mount_with(Self::configure),
+            false => self.mount_with(Self::detach),
+        }
+    }
+
+    fn mount_with(
+        &self,
+        make: fn(&Self, &[&str]) -> rustix::io::Result<OwnedFd>,
+    ) -> rustix::io::Result<OwnedFd> {
+        match make(self, &[]) {
+            Err(Errno::PERM) => make(self, &[USER_ATTRIBUTES]),
             other => other,
         }
     }
 
-    fn configure(&self, flags: &[&std::ffi::CStr]) -> rustix::io::Result<OwnedFd> {
+    fn configure(&self, flags: &[&str]) -> rustix::io::Result<OwnedFd> {
         let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
         let context = context.as_fd();
         // Paths too long for an option are named by their descriptors, which must stay open until the mount is made.
@@ -126,20 +141,15 @@ impl Overlay<'_> {
         for flag in flags {
             fsconfig_set_flag(context, *flag)?;
         }
-        for (at, layer) in self.lower.iter().enumerate() {
-            match set("lowerdir+", layer) {
-                Err(Errno::INVAL) if at == 0 => return self.configure_in_one(flags),
-                other => other?,
-            }
+        for layer in self.lower {
+            set("lowerdir+", layer)?;
         }
         if let Some((upper, work)) = self.upper {
             set("upperdir", upper)?;
             set("workdir", work)?;
         }
-        // What the kernel was built to default to must not decide what a container's changes look like on disk: no
-        // redirects, no metadata-only copies (a commit would not see the data).
-        for key in ["redirect_dir", "metacopy", "index"] {
-            fsconfig_set_string(context, key, "off")?;
+        for (key, value) in OPTIONS {
+            fsconfig_set_string(context, key, value)?;
         }
         fsconfig_create(context)?;
         let read_only = match self.upper {
@@ -149,28 +159,63 @@ impl Overlay<'_> {
         fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, read_only)
     }
 
-    /// For kernels before 6.7.
-    fn configure_in_one(&self, flags: &[&std::ffi::CStr]) -> rustix::io::Result<OwnedFd> {
-        let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        let context = context.as_fd();
-        for flag in flags {
-            fsconfig_set_flag(context, *flag)?;
+    /// The way of older kernels.
+    fn detach(&self, flags: &[&str]) -> rustix::io::Result<OwnedFd> {
+        let options: Vec<String> = OPTIONS.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let options: Vec<&str> = options.iter().map(String::as_str).chain(flags.iter().copied()).collect();
+        // Any folder can carry the mount, as nobody else sees it.
+        let target = self.upper.map_or_else(|| self.lower[0].as_path(), |(upper, _)| upper);
+        let made = sys::namespace::in_own_mounts(|| {
+            // Opened in there, because overlayfs takes only what is mounted in the caller's namespace.
+            let lower: Vec<OwnedFd> =
+                self.lower.iter().map(|path| open_dir(path)).collect::<rustix::io::Result<_>>()?;
+            let upper = match self.upper {
+                Some((upper, work)) => Some((open_dir(upper)?, open_dir(work)?)),
+                None => None,
+            };
+            let upper = upper.as_ref().map(|(upper, work)| (upper, work));
+            sys::overlay::Folders { lower: &lower, upper, options: &options }.mount_over(target)?;
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+            Ok::<_, std::io::Error>(open_tree(rustix::fs::CWD, target, flags)?)
+        });
+        made.flatten().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_kernels_mount_many_layers_where_nobody_sees_it() {
+        let home = tempfile::Builder::new().prefix("naru-mount,:").tempdir().unwrap();
+        let lower: Vec<PathBuf> =
+            (0..100).map(|number| home.path().join(format!("layer,{number}:"))).collect();
+        for (number, layer) in lower.iter().enumerate() {
+            std::fs::create_dir(layer).unwrap();
+            std::fs::write(layer.join("file"), number.to_string()).unwrap();
+            std::fs::write(layer.join(number.to_string()), "").unwrap();
         }
-        let folders = self.lower.iter().map(|path| open_dir(path)).collect::<rustix::io::Result<Vec<_>>>()?;
-        let names: Vec<_> = folders.iter().map(|fd| format!("/proc/self/fd/{}", fd.as_raw_fd())).collect();
-        let names = names.join(":");
-        if names.len() > OPTION_MAX {
-            return Err(Errno::NAMETOOLONG);
-        }
-        fsconfig_set_string(context, c"lowerdir", names.as_str())?;
-        if let Some((upper, work)) = self.upper {
-            fsconfig_set_string(context, c"upperdir", upper)?;
-            fsconfig_set_string(context, c"workdir", work)?;
-        }
-        for key in ["redirect_dir", "metacopy", "index"] {
-            fsconfig_set_string(context, key, "off")?;
-        }
-        fsconfig_create(context)?;
-        fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+        let [upper, work] = ["upper", "work"].map(|name| home.path().join(name));
+        std::fs::create_dir(&upper).unwrap();
+        std::fs::create_dir(&work).unwrap();
+        let inside =
+            |root: &OwnedFd, name: &str| PathBuf::from(format!("/proc/self/fd/{}/{name}", root.as_raw_fd()));
+        let names = |root: &OwnedFd| std::fs::read_dir(inside(root, "")).unwrap().count();
+
+        let overlay = Overlay { lower: &lower, upper: Some((&upper, &work)) };
+        let root = overlay.mount_with(Overlay::detach).unwrap();
+        assert_eq!(names(&root), 101);
+        assert_eq!(std::fs::read_to_string(inside(&root, "file")).unwrap(), "0");
+        std::fs::write(inside(&root, "new"), "x").unwrap();
+        assert_eq!(std::fs::read_to_string(upper.join("new")).unwrap(), "x");
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounts.contains("naru-mount"), "{mounts}");
+        drop(root);
+
+        let root = Overlay { lower: &lower, upper: None }.mount_with(Overlay::detach).unwrap();
+        assert_eq!(names(&root), 101);
+        let refused = std::fs::write(inside(&root, "new"), "x").unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
     }
 }

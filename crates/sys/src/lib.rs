@@ -10,6 +10,7 @@ pub mod fsutil;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;
+pub mod overlay;
 pub mod process;
 pub mod seccomp;
 pub mod signal;

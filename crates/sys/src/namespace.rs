@@ -36,14 +36,34 @@ pub fn setns(fd: impl AsFd, namespaces: u64) -> io::Result<()> {
 /// threads never leave theirs. Sockets that `body` opens stay in that namespace for good.
 pub fn in_netns<T: Send>(namespace: impl AsFd, body: impl FnOnce() -> T + Send) -> io::Result<T> {
     let namespace = namespace.as_fd();
+    apart("netns", || setns(namespace, crate::clone::NEWNET), body)
+}
+
+/// Runs `body` in a mount namespace of its own, on a thread of its own: nobody sees what it mounts, and all of it is gone
+/// afterwards but what it has detached (`open_tree` with `OPEN_TREE_CLONE`) and returns.
+pub fn in_own_mounts<T: Send>(body: impl FnOnce() -> T + Send) -> io::Result<T> {
+    use rustix::mount::MountPropagationFlags as Flags;
+    let enter = || {
+        unshare(crate::clone::NEWNS)?;
+        // Copies of shared mounts are shared too: without this, what is mounted here appears outside.
+        rustix::mount::mount_change("/", Flags::PRIVATE | Flags::REC)?;
+        Ok(())
+    };
+    apart("mounts", enter, body)
+}
+
+/// A thread that enters some namespace, does `body` and ends.
+fn apart<T: Send>(
+    name: &str,
+    enter: impl FnOnce() -> io::Result<()> + Send,
+    body: impl FnOnce() -> T + Send,
+) -> io::Result<T> {
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("netns".into()).stack_size(256 << 10).spawn_scoped(
-            scope,
-            || {
-                setns(namespace, crate::clone::NEWNET)?;
-                Ok(body())
-            },
-        )?;
+        let thread = std::thread::Builder::new().name(name.into()).stack_size(256 << 10);
+        let thread = thread.spawn_scoped(scope, || {
+            enter()?;
+            Ok(body())
+        })?;
         match thread.join() {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),

@@ -1,4 +1,5 @@
-//! Small per-process settings that rustix has no call for: I/O priority, scheduler, personality, session keyring, start time.
+//! Small per-process settings that rustix has no call for: I/O priority, scheduler, personality, session keyring, start time;
+//! and the kernel's version.
 
 use std::io;
 
@@ -102,9 +103,28 @@ fn parse_start_ticks(stat: &[u8]) -> Option<u64> {
     std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
+/// Major and minor version of the running kernel.
+pub fn kernel_version() -> (u32, u32) {
+    parse_kernel_version(&rustix::system::uname().release().to_string_lossy())
+}
+
+/// "6.18.44-fc" is (6, 18).
+fn parse_kernel_version(release: &str) -> (u32, u32) {
+    let mut numbers =
+        release.split(|letter: char| !letter.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kernel_versions() {
+        assert_eq!(parse_kernel_version("6.18.44-fc-v669"), (6, 18));
+        assert_eq!(parse_kernel_version("5.14.0-427.el9"), (5, 14));
+        assert_eq!(parse_kernel_version("6.1-rc1"), (6, 1));
+    }
 
     #[test]
     fn start_ticks_of_a_process_with_a_nasty_name() {
