@@ -324,6 +324,22 @@ query! {
         /// JSON of an OCI platform.
         "platform" => platform: String,
     }
+    /// `GET /naru/images/{name}/log`
+    pub struct ImageLogQuery {
+        /// Name every changed path.
+        "changes" => changes: bool,
+    }
+    /// `GET /naru/images/{name}/diff`
+    pub struct ImageDiffQuery {
+        /// The other image.
+        "to" => to: String,
+        /// Only what is at or below this path.
+        "path" => path: String,
+    }
+    /// `GET /naru/images/{name}/files`, `GET /naru/images/{name}/file`
+    pub struct ImagePathQuery {
+        "path" => path: String,
+    }
     /// `POST /images/{name}/push`
     pub struct ImagePushQuery {
         "tag" => tag: String,

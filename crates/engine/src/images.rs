@@ -4,6 +4,7 @@
 //! shown, and what happened is told to the events. Texts and orders are moby's (`daemon/images`).
 
 mod archive;
+mod contents;
 mod inspect;
 mod list;
 mod prune;

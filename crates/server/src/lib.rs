@@ -14,6 +14,7 @@ mod containers;
 mod error;
 mod exec;
 mod hijack;
+mod image_contents;
 mod images;
 mod jsonmessage;
 mod networks;

@@ -11,7 +11,7 @@ use http::Method;
 use crate::error::Error;
 use crate::request::Request;
 use crate::response::{self, Answer};
-use crate::{absent, containers, exec, images, networks, system, volumes};
+use crate::{absent, containers, exec, image_contents, images, networks, system, volumes};
 
 /// Answers a request whose version is already taken off `path`.
 ///
@@ -72,6 +72,14 @@ async fn get(engine: &Arc<Engine>, request: Request, path: &[&str]) -> Answer {
         ["images", name @ .., "get"] => images::save_one(engine, request, &name.join("/")).await,
         ["images", name @ .., "json"] => images::inspect(engine, request, &name.join("/")).await,
         ["images", name @ .., "history"] => images::history(engine, request, &name.join("/")).await,
+        ["naru", "images", "tree"] => image_contents::tree(engine).await,
+        ["naru", "images", name @ .., "log"] => image_contents::log(engine, request, &name.join("/")).await,
+        ["naru", "images", name @ .., "diff"] => image_contents::diff(engine, request, &name.join("/")).await,
+        ["naru", "images", name @ .., "files"] => {
+            image_contents::files(engine, request, &name.join("/")).await
+        }
+        ["naru", "images", name @ .., "file"] => image_contents::file(engine, request, &name.join("/")).await,
+        ["naru", "images", name @ .., "verify"] => image_contents::verify(engine, &name.join("/")).await,
         ["distribution", name @ .., "json"] => images::distribution(engine, request, &name.join("/")).await,
 
         ["networks"] | ["networks", ""] => networks::list(engine, request).await,
