@@ -33,25 +33,41 @@ impl Identity {
 /// Numbers in a row without a file, after which there is none. A rotation renames from the highest number down, so that one is
 /// missing at any moment of it; and it may be the next rotation's by the time that the next is looked at.
 const GAPS: u32 = 4;
-/// How often to look for the file that was read last, before it counts as rotated away.
-const ATTEMPTS: usize = 5;
+/// How often to look. A writer could rotate faster than anybody can.
+const ATTEMPTS: usize = 20;
 
-/// Opens the files that are newer than `last` (all without one, or when it is gone), oldest first.
-pub(super) fn newer_than(path: &Path, last: Option<Identity>) -> io::Result<Vec<File>> {
-    let mut files = Vec::new();
-    for _ in 0..ATTEMPTS {
-        let is_whole;
-        (files, is_whole) = scan(path, last)?;
-        if is_whole {
-            break;
-        }
-    }
-    Ok(files)
+/// How far what was found can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Whole,
+    /// The file read last is not among them: rotated away, it seems.
+    LastMissing,
+    /// Rotated meanwhile: two rotations between two looks put a newer file behind an older one.
+    Unsteady,
 }
 
-/// Files only move to higher numbers, so that in this order a rotation meanwhile shows one twice, which is noticed, and hides
-/// none. Whether `last` was reached, if there is one.
-fn scan(path: &Path, last: Option<Identity>) -> io::Result<(Vec<File>, bool)> {
+/// Opens the files that are newer than `last` (all without one, or when it is gone), oldest first. None at all when the writer
+/// is too busy: then there is soon another occasion.
+pub(super) fn newer_than(path: &Path, last: Option<Identity>) -> io::Result<Vec<File>> {
+    let mut found = Vec::new();
+    for attempt in 0..ATTEMPTS {
+        let (files, trust) = scan(path, last)?;
+        match trust {
+            Trust::Whole => return Ok(files),
+            // A file on its way from one number to the next may have been missed.
+            Trust::LastMissing if attempt >= ATTEMPTS / 4 => return Ok(files),
+            Trust::LastMissing => {}
+            // Who begins to read takes what there is.
+            Trust::Unsteady => found = if last.is_none() { files } else { Vec::new() },
+        }
+    }
+    Ok(found)
+}
+
+/// Looks from the newest on. Files only move to higher numbers, so that none is hidden by a rotation meanwhile; one may be seen
+/// twice, which is noticed.
+fn scan(path: &Path, last: Option<Identity>) -> io::Result<(Vec<File>, Trust)> {
+    let newest = Identity::at(path)?;
     let mut files: Vec<(Identity, File)> = Vec::new();
     let (mut number, mut missing, mut reached) = (0, 0, last.is_none());
     while missing <= GAPS {
@@ -72,7 +88,14 @@ fn scan(path: &Path, last: Option<Identity>) -> io::Result<(Vec<File>, bool)> {
         }
         number += 1;
     }
-    Ok((files.into_iter().rev().map(|(_, file)| file).collect(), reached))
+    let trust = match () {
+        // Without a current file a rotation is half done, unless there has never been any.
+        () if newest.is_none() && files.is_empty() => Trust::Whole,
+        () if newest.is_none() || Identity::at(path)? != newest => Trust::Unsteady,
+        () if reached => Trust::Whole,
+        () => Trust::LastMissing,
+    };
+    Ok((files.into_iter().rev().map(|(_, file)| file).collect(), trust))
 }
 
 fn numbered(path: &Path, number: u32) -> PathBuf {
