@@ -124,7 +124,12 @@ fn unescape(text: &str) -> String {
 /// hierarchy is mounted with `favordynmods`. This makes such a hierarchy, detached and without controllers; the effect lasts as
 /// long as the descriptor is open. `None` where it is not needed (pure v2) or not possible.
 pub fn hold_dynmods() -> Option<OwnedFd> {
-    if Host::detect().ok()?.is_v2() {
+    hold_dynmods_on(&Host::detect().ok()?)
+}
+
+/// As [`hold_dynmods`], for one who knows the host's layout already.
+pub fn hold_dynmods_on(host: &Host) -> Option<OwnedFd> {
+    if host.is_v2() {
         return None;
     }
     let context = rustix::mount::fsopen("cgroup", FsOpenFlags::FSOPEN_CLOEXEC).ok()?;

@@ -18,7 +18,7 @@ mod v2;
 
 pub use error::{Error, Result};
 pub use group::{Cgroup, Entry};
-pub use host::{Hierarchy, Host, hold_dynmods};
+pub use host::{Hierarchy, Host, hold_dynmods, hold_dynmods_on};
 pub use oom::OomWatch;
 pub use resources::*;
 pub use stats::*;

@@ -176,7 +176,8 @@ impl Monitor {
             Ends::open(kind).map_err(|error| failure("streams", format!("make pipes: {error}")))?;
         let netns = container.netns.as_ref().map(OwnedFd::try_clone).transpose();
         let netns = netns.map_err(|error| failure("netns", format!("duplicate a descriptor: {error}")))?;
-        let options = Launch { stdio, netns, console_size: spec.console_size };
+        let options =
+            Launch { stdio, netns, console_size: spec.console_size, extras: runtime::Extras::default() };
         let Launched { pid, pidfd, terminal, cgroup, start_ticks } = runtime::launch(&spec.plan, options)?;
         self.next_key += 1;
         let key = self.next_key;

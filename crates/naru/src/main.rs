@@ -4,6 +4,7 @@
 //! ```text
 //! naru monitor <id>   parent of one container; control socket is stdin      role::monitor
 //! docker-init -- …    first process of a container that asked for one       role::init
+//! naru oci …          runc's command line; also as naru-oci, runc, crun     role::oci
 //! naru engine …       the Engine API on a socket                            role::engine
 //! naru hello          the program of the built-in image                     role::hello
 //! naru <verb> …       everything a user types                               cli
@@ -27,6 +28,8 @@ fn main() -> ! {
     let code = match arguments.first().and_then(|first| first.to_str()) {
         // Containers see the binary under this name, and nothing is said behind it but `-- COMMAND`.
         _ if Path::new(&program).file_name() == Some(OsStr::new(INIT)) => role::init::run(&arguments),
+        _ if role::oci::is_named(&program) => role::oci::run(&arguments),
+        Some("oci") => role::oci::run(&arguments[1..]),
         Some("monitor") => role::monitor::run(),
         Some("engine") => role::engine::run(&arguments[1..]),
         Some("hello") => role::hello::run(),

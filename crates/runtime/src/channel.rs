@@ -48,6 +48,11 @@ pub fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
 }
 
 impl Channel {
+    /// The line that a socket of packets is.
+    pub fn new(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+
     /// Launcher: lets the child go on.
     pub fn go(&self) -> io::Result<()> {
         sys::fdpass::send(&self.0, b"g", &[])
@@ -73,6 +78,12 @@ impl Channel {
     /// Child: see [`Message::Executing`].
     pub fn executing(&self) -> Result<()> {
         self.say(b"x")
+    }
+
+    /// Child: ends the line, as `execve` would.
+    pub fn end(&self) {
+        // Whoever listened is gone: all the same.
+        let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both);
     }
 
     /// Child: see [`Message::Terminal`].

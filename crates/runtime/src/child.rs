@@ -35,6 +35,10 @@ pub struct Setup<'a> {
     pub wait: Wait,
     /// Processes of another container can see this one.
     pub observed: bool,
+    /// Change the root without `pivot_root`.
+    pub no_pivot: bool,
+    /// Stay in the launcher's session keyring.
+    pub keep_keyring: bool,
 }
 
 /// When the child waits for the launcher.
@@ -62,7 +66,9 @@ pub fn run(setup: &mut Setup<'_>) -> Result<Infallible> {
     if plan.namespaces.user != Namespace::Host {
         become_root()?;
     }
-    new_keyring()?;
+    if !setup.keep_keyring {
+        new_keyring()?;
+    }
     if plan.namespaces.cgroup == Namespace::New {
         // Its root is the cgroup that we are in now.
         sys::namespace::unshare(sys::clone::NEWCGROUP)
@@ -98,7 +104,11 @@ pub fn run(setup: &mut Setup<'_>) -> Result<Infallible> {
             rustix::process::getpid().as_raw_pid(),
         )?;
     }
-    pivot(&root)?;
+    if setup.no_pivot {
+        change_root(&root)?
+    } else {
+        pivot(&root)?
+    }
     names(plan)?;
     for (name, value) in &plan.sysctls {
         process::write_proc(&setup.around.proc, &format!("sys/{name}"), value)
@@ -115,16 +125,7 @@ pub fn run(setup: &mut Setup<'_>) -> Result<Infallible> {
     masks::mask(&plan.masked_paths, &root, &setup.prepared.null, &setup.prepared.empty)?;
     streams::install(&setup.streams, terminal.as_ref())?;
     drop(terminal);
-    if let Some(planned) = &plan.hooks {
-        hooks::run(
-            &planned.start_container,
-            "startContainer",
-            planned,
-            "created",
-            rustix::process::getpid().as_raw_pid(),
-        )?;
-    }
-    process::run(&plan.process, &root, &setup.around)
+    process::run(&plan.process, &root, &mut setup.around, plan.hooks.as_ref())
 }
 
 /// Inside a new user namespace nobody is anybody until told so.
@@ -360,6 +361,13 @@ fn pivot(root: &Root) -> Result<()> {
     rustix::process::pivot_root(".", ".").during("rootfs", what)?;
     rustix::mount::unmount(".", UnmountFlags::DETACH)
         .during("rootfs", || "unmount the host's root in the container".to_owned())
+}
+
+/// The root lies on top of the old one already; what is below stays there, where only one who may `chroot` can get at it.
+fn change_root(root: &Root) -> Result<()> {
+    let what = || "change the root without pivot_root".to_owned();
+    rustix::process::fchdir(root.fd()).during("rootfs", what)?;
+    rustix::process::chroot(".").during("rootfs", what)
 }
 
 fn names(plan: &LaunchPlan) -> Result<()> {

@@ -34,6 +34,17 @@ impl HostFacts {
             thermal_throttles: thermal_throttles(),
         })
     }
+
+    /// For a configuration that is complete: what only [`spec_default`] wants to know is not asked for.
+    pub(crate) fn with_cgroups(cgroup: cgroup::Host) -> Self {
+        Self {
+            kernel: running_kernel(),
+            cgroup,
+            last_capability: sys::caps::last(),
+            time_namespaces: false,
+            thermal_throttles: Vec::new(),
+        }
+    }
 }
 
 fn thermal_throttles() -> Vec<String> {

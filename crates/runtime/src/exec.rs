@@ -24,6 +24,17 @@ pub fn exec(
     stdio: Stdio,
     console_size: Option<(u16, u16)>,
 ) -> Result<Launched> {
+    exec_preserving(target, plan, stdio, console_size, 0)
+}
+
+/// As [`exec`]; the caller's descriptors from 3 on, so many, are the program's too.
+pub fn exec_preserving(
+    target: &ExecTarget,
+    plan: &ExecPlan,
+    stdio: Stdio,
+    console_size: Option<(u16, u16)>,
+    preserve_fds: u32,
+) -> Result<Launched> {
     let what = || "start the process".to_owned();
     let gone = || "the container is not running".to_owned();
     let pid = rustix::process::Pid::from_raw(target.pid).ok_or_else(|| LaunchError::other("exec", gone()))?;
@@ -35,14 +46,15 @@ pub fn exec(
     let stdio = if plan.terminal { Stdio::Terminal } else { stdio };
     let streams = streams::prepare(stdio)?;
     let own_user = namespaces & sys::clone::NEWUSER != 0;
-    let around = Surroundings::gather(theirs, prepare::host_proc()?, own_user)?;
+    let gathered = Surroundings::gather(theirs, prepare::host_proc()?, own_user)?;
+    let mut around = Surroundings { preserve_fds, ..gathered };
 
     let entered = join::enter_pid(&pidfd)?;
     let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref());
     let mut parents_end = Some(ours);
     let child = sys::clone3(0, unified.map(AsFd::as_fd), || {
         drop(parents_end.take());
-        let Err(error) = inside(plan, &pidfd, namespaces, &streams, console_size, &around);
+        let Err(error) = inside(plan, &pidfd, namespaces, &streams, console_size, &mut around);
         around.channel.failed(&error);
         1
     });
@@ -98,7 +110,7 @@ fn inside(
     namespaces: u64,
     streams: &Streams,
     console_size: Option<(u16, u16)>,
-    around: &Surroundings,
+    around: &mut Surroundings,
 ) -> Result<Infallible> {
     // Before anybody in the container sees us (CVE-2016-9962).
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
@@ -126,5 +138,5 @@ fn inside(
     }
     streams::install(streams, terminal.as_ref())?;
     drop(terminal);
-    process::run(plan, &root, around)
+    process::run(plan, &root, around, None)
 }

@@ -18,11 +18,15 @@ use crate::{Launch, Launched, Stdio, hooks, streams, user_namespace};
 /// Starts a container. Returns when its program runs (`execve` succeeded). On an error nothing is left: the cgroup is removed,
 /// the child is reaped.
 pub fn launch(plan: &LaunchPlan, options: Launch) -> Result<Launched> {
-    let host = cgroup::Host::detect().map_err(cgroup_error)?;
+    launch_on(&cgroup::Host::detect().map_err(cgroup_error)?, plan, options)
+}
+
+/// As [`launch`], for one who knows the host's cgroups already.
+pub(crate) fn launch_on(host: &cgroup::Host, plan: &LaunchPlan, options: Launch) -> Result<Launched> {
     let Some(path) = &plan.cgroup else {
-        return start(plan, options, Cgroup::open(&host, ""));
+        return start(plan, options, Cgroup::open(host, ""));
     };
-    let group = Cgroup::create(&host, path, &plan.resources).map_err(cgroup_error)?;
+    let group = Cgroup::create(host, path, &plan.resources).map_err(cgroup_error)?;
     start(plan, options, group.clone()).inspect_err(|_| {
         // The first error is the one to tell.
         let _ = group.remove();
@@ -70,19 +74,27 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
     let what = || "start the container's process".to_owned();
     let (ours, theirs) = channel::pair().during("launch", what)?;
     let proc = rustix::io::fcntl_dupfd_cloexec(&prepared.proc, 3).during("launch", what)?;
-    let terminal = matches!(options.stdio, Stdio::Terminal) || plan.process.terminal;
-    let stdio = if terminal { Stdio::Terminal } else { options.stdio };
+    let Launch { stdio, netns, console_size, extras } = options;
+    let is_held = extras.gate.is_some();
+    let terminal = matches!(stdio, Stdio::Terminal) || plan.process.terminal;
+    let stdio = if terminal { Stdio::Terminal } else { stdio };
     let mut setup = Setup {
         plan,
         streams: streams::prepare(stdio)?,
-        console_size: options.console_size,
-        around: Surroundings::gather(theirs, proc, plan.namespaces.user != Namespace::Host)?,
+        console_size,
+        around: Surroundings {
+            gate: extras.gate,
+            preserve_fds: extras.preserve_fds,
+            ..Surroundings::gather(theirs, proc, plan.namespaces.user != Namespace::Host)?
+        },
+        no_pivot: extras.no_pivot,
+        keep_keyring: extras.keep_keyring,
         wait,
         observed: join::is_observed(&plan.namespaces),
         prepared,
     };
 
-    let (flags, entered) = join::enter(&plan.namespaces, options.netns)?;
+    let (flags, entered) = join::enter(&plan.namespaces, netns)?;
     let mut parents_end = Some(ours);
     let child = sys::clone3(flags, unified.map(AsFd::as_fd), || {
         drop(parents_end.take());
@@ -106,7 +118,7 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
     });
     match started {
         Ok(start_ticks) => {
-            if let Some(planned) = &plan.hooks {
+            if let (Some(planned), false) = (&plan.hooks, is_held) {
                 // The specification: a failure of these changes nothing.
                 let _ = hooks::run(&planned.poststart, "poststart", planned, "running", child.pid);
             }

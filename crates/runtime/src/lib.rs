@@ -1,6 +1,6 @@
 //! The OCI runtime as a library: an OCI configuration becomes a [`LaunchPlan`] (pure), a plan becomes a running container (one
 //! clone, one exec). The caller of [`launch`] and [`exec`] is a single-threaded process, which becomes the container's parent and
-//! reaps it. Keeps no state on disk.
+//! reaps it. Keeps no state on disk; [`bundle`] does, for those who drive it as they drive runc.
 //!
 //! ```text
 //!   Spec ─ plan ─▶ LaunchPlan ─ launch ─▶ prepare (launcher) ─ clone3 ─▶ child ─ process::run ─▶ execve
@@ -8,6 +8,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 mod cgroup_view;
 mod channel;
 mod child;
@@ -17,6 +18,7 @@ mod devices;
 mod error;
 mod exec;
 mod filesystem;
+mod gate;
 mod hooks;
 mod identity;
 mod init;
@@ -41,7 +43,7 @@ pub use defaults::{
     spec_default,
 };
 pub use error::{LaunchError, LaunchErrorKind, PlanError};
-pub use exec::exec;
+pub use exec::{exec, exec_preserving};
 pub use init::init;
 pub use launch::launch;
 pub use oci_spec::runtime::Spec;
@@ -77,6 +79,22 @@ pub struct Launch {
     pub netns: Option<OwnedFd>,
     /// Rows and columns of the terminal.
     pub console_size: Option<(u16, u16)>,
+    /// What only some callers ask for.
+    pub extras: Extras,
+}
+
+/// What runc's command line adds to a launch.
+#[derive(Debug, Default)]
+pub struct Extras {
+    /// A listening socket (sequenced packets). The process waits on it, with everything done but the startContainer hooks and
+    /// `execve`, until [`bundle::Container::start`] connects. [`launch`] returns when it waits.
+    pub gate: Option<OwnedFd>,
+    /// This many of the caller's descriptors, from 3 on, are the program's too.
+    pub preserve_fds: u32,
+    /// Change the root by `chroot`: for a host whose root is the initial ramfs, where `pivot_root` cannot be.
+    pub no_pivot: bool,
+    /// Stay in the caller's session keyring.
+    pub keep_keyring: bool,
 }
 
 /// A started process.
@@ -96,7 +114,13 @@ pub struct Launched {
 
 /// Runs the hooks that follow a container's end. All are tried; the first error is returned.
 pub fn run_poststop_hooks(plan: &LaunchPlan) -> Result<(), LaunchError> {
-    let Some(planned) = &plan.hooks else { return Ok(()) };
+    match &plan.hooks {
+        Some(planned) => poststop(planned),
+        None => Ok(()),
+    }
+}
+
+fn poststop(planned: &Hooks) -> Result<(), LaunchError> {
     let mut result = Ok(());
     for hook in &planned.poststop {
         let ran = hooks::run(std::slice::from_ref(hook), "poststop", planned, "stopped", 0);

@@ -11,9 +11,9 @@ use rustix::thread::{Gid, Uid};
 use crate::channel::Channel;
 use crate::error::{During, LaunchError, Result};
 use crate::identity::{self, Identity};
-use crate::plan::Process;
+use crate::plan::{Hooks, Process};
 use crate::root::Root;
-use crate::{program, streams};
+use crate::{gate, hooks, program, streams};
 
 /// What the steps need besides the plan; gathered by the launcher.
 pub struct Surroundings {
@@ -28,7 +28,11 @@ pub struct Surroundings {
     /// The process is in another user namespace than the launcher.
     pub own_user: bool,
     /// Capabilities that can be given at all.
-    available: u64,
+    pub available: u64,
+    /// What the program's start waits for, see [`crate::Extras::gate`].
+    pub gate: Option<OwnedFd>,
+    /// Descriptors from 3 on that the program keeps.
+    pub preserve_fds: u32,
 }
 
 impl Surroundings {
@@ -43,12 +47,19 @@ impl Surroundings {
             last_capability: sys::caps::last(),
             own_user,
             available,
+            gate: None,
+            preserve_fds: 0,
         })
     }
 }
 
-/// Turns this process into the program.
-pub fn run(process: &Process, root: &Root, around: &Surroundings) -> Result<Infallible> {
+/// Turns this process into the program. `hooks`: a first process's; the startContainer ones run as the container's user.
+pub fn run(
+    process: &Process,
+    root: &Root,
+    around: &mut Surroundings,
+    hooks: Option<&Hooks>,
+) -> Result<Infallible> {
     let identity = identity::resolve(&process.user, root)?;
     if identity.uid != 0 || around.own_user {
         streams::give_to(identity.uid)?;
@@ -70,10 +81,22 @@ pub fn run(process: &Process, root: &Root, around: &Surroundings) -> Result<Infa
     check_cwd()?;
 
     let program = program::Program::prepare(process, &identity)?;
+    if let Some(gate) = around.gate.take() {
+        // Whoever creates the container is to hear of it, not whoever starts it.
+        program.check()?;
+        around.channel.executing()?;
+        around.channel.end();
+        around.channel = gate::wait(gate)?;
+    }
+    if let Some(planned) = hooks {
+        let pid = rustix::process::getpid().as_raw_pid();
+        hooks::run(&planned.start_container, "startContainer", planned, "created", pid)?;
+    }
     around.channel.executing()?;
     sys::signal::restore_default(around.ignored).during("signals", || "reset signals".to_owned())?;
     sys::signal::set_mask(0).during("signals", || "reset the signal mask".to_owned())?;
-    sys::exec::close_on_exec_from(3).during("descriptors", || "close descriptors".to_owned())?;
+    sys::exec::close_on_exec_from(3 + around.preserve_fds)
+        .during("descriptors", || "close descriptors".to_owned())?;
     confine(process, around)?;
     Err(program.execute())
 }
@@ -166,7 +189,9 @@ fn confine(process: &Process, around: &Surroundings) -> Result<()> {
     if wanted.inheritable != 0 {
         sys::caps::clear_ambient().during("capabilities", || "clear ambient capabilities".to_owned())?;
     }
-    for capability in (0..=around.last_capability).filter(|bit| available(wanted.ambient) & 1 << bit != 0) {
+    // The kernel's rule; runc's default configuration asks for more, and lives with getting less.
+    let ambient = available(wanted.ambient & wanted.permitted & wanted.inheritable);
+    for capability in (0..=around.last_capability).filter(|bit| ambient & 1 << bit != 0) {
         sys::caps::raise_ambient(capability)
             .during("capabilities", || format!("raise ambient capability {capability}"))?;
     }

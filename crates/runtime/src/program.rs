@@ -46,6 +46,14 @@ impl Program {
         })
     }
 
+    /// Looks whether there is such a program: the error that [`Self::execute`] would give if not.
+    pub fn check(&self) -> Result<()> {
+        if self.candidates.iter().any(|path| is_executable(path).is_ok()) {
+            return Ok(());
+        }
+        Err(self.missing())
+    }
+
     /// Becomes the program; returns only when that fails. Trying is cheaper than looking first, and has no gap in between.
     pub fn execute(&self) -> LaunchError {
         let mut found = None;
@@ -56,17 +64,21 @@ impl Program {
                 break;
             }
         }
-        match (found, self.candidates.first()) {
-            // It is there and may be executed: its interpreter is missing, or it is made for another machine.
-            (Some((path, error)), _) => {
-                let kind = match error.kind() {
-                    io::ErrorKind::NotFound => LaunchErrorKind::NotFound,
-                    _ => LaunchErrorKind::NotExecutable,
-                };
-                let path = path.to_string_lossy();
-                LaunchError::new(kind, "exec", format!("exec {path}: {}", reason(&error)))
-            }
-            (None, Some(path)) if self.name.contains('/') => self.no_such_path(path),
+        // It is there and may be executed: its interpreter is missing, or it is made for another machine.
+        if let Some((path, error)) = found {
+            let kind = match error.kind() {
+                io::ErrorKind::NotFound => LaunchErrorKind::NotFound,
+                _ => LaunchErrorKind::NotExecutable,
+            };
+            let path = path.to_string_lossy();
+            return LaunchError::new(kind, "exec", format!("exec {path}: {}", reason(&error)));
+        }
+        self.missing()
+    }
+
+    fn missing(&self) -> LaunchError {
+        match self.candidates.first() {
+            Some(path) if self.name.contains('/') => self.no_such_path(path),
             _ => {
                 let message = format!("exec: {:?}: executable file not found in $PATH", self.name);
                 LaunchError::new(LaunchErrorKind::NotFound, "exec", message)

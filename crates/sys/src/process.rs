@@ -84,9 +84,23 @@ pub fn inherited_fd(number: i32) -> io::Result<std::os::fd::OwnedFd> {
     Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(copy) })
 }
 
+/// What `/proc/<pid>/stat` says about a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// `R`, `S`, `D`, …; `Z` and `X` are dead.
+    pub state: u8,
+    /// When it started, see [`start_ticks`].
+    pub start_ticks: u64,
+}
+
 /// When a process started, in clock ticks since boot (field 22 of `/proc/<pid>/stat`): with the pid it names a process for
 /// good, since pids are used again.
 pub fn start_ticks(pid: i32) -> io::Result<u64> {
+    stat(pid).map(|stat| stat.start_ticks)
+}
+
+/// Reads `/proc/<pid>/stat`.
+pub fn stat(pid: i32) -> io::Result<Stat> {
     let file = rustix::fs::open(
         format!("/proc/{pid}/stat"),
         rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC,
@@ -94,13 +108,15 @@ pub fn start_ticks(pid: i32) -> io::Result<u64> {
     )?;
     let mut buffer = [0_u8; 1024];
     let count = rustix::io::read(file, &mut buffer)?;
-    parse_start_ticks(&buffer[..count]).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+    parse_stat(&buffer[..count]).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
 }
 
 /// The name (field 2) may hold spaces and parentheses: count from the last one.
-fn parse_start_ticks(stat: &[u8]) -> Option<u64> {
+fn parse_stat(stat: &[u8]) -> Option<Stat> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
-    std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace().nth(19)?.parse().ok()
+    let mut fields = std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace();
+    let state = *fields.next()?.as_bytes().first()?;
+    Some(Stat { state, start_ticks: fields.nth(18)?.parse().ok()? })
 }
 
 /// Major and minor version of the running kernel.
@@ -129,7 +145,7 @@ mod tests {
     #[test]
     fn start_ticks_of_a_process_with_a_nasty_name() {
         let stat = b"7 (a) 1 2) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 123456 99 100";
-        assert_eq!(parse_start_ticks(stat), Some(123_456));
+        assert_eq!(parse_stat(stat), Some(Stat { state: b'S', start_ticks: 123_456 }));
         assert!(start_ticks(std::process::id() as i32).unwrap() > 0);
         assert!(start_ticks(i32::MAX).is_err());
     }

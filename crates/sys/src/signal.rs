@@ -5,8 +5,14 @@ use std::io;
 
 /// `SIGKILL`.
 pub const KILL: i32 = 9;
+/// `SIGPIPE`.
+pub const PIPE: i32 = 13;
 /// `SIGTERM`.
 pub const TERM: i32 = 15;
+/// `SIGCHLD`.
+pub const CHLD: i32 = 17;
+/// `SIGWINCH`.
+pub const WINCH: i32 = 28;
 /// The first real-time signal that programs may use (glibc keeps 32 and 33).
 pub const RTMIN: i32 = 34;
 /// The last signal.

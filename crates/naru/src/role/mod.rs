@@ -4,3 +4,4 @@ pub mod engine;
 pub mod hello;
 pub mod init;
 pub mod monitor;
+pub mod oci;

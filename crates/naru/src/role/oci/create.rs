@@ -1,0 +1,99 @@
+//! `create`: a container whose process waits to be started. Also what `run` shares with it.
+
+use std::path::Path;
+
+use runtime::bundle::{Bundle, Create, Created};
+use runtime::{Extras, Stdio};
+
+use super::arguments::{Flag, Order, Parsed, parse};
+use super::failure::{Failure, Result};
+use super::{Globals, console, seal};
+
+const FLAGS: &[Flag] = &[
+    Flag::value("bundle", Some('b')),
+    Flag::value("console-socket", None),
+    Flag::value("pid-file", None),
+    Flag::value("preserve-fds", None),
+    Flag::switch("no-pivot", None),
+    Flag::switch("no-new-keyring", None),
+];
+
+/// The verb.
+pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
+    let flags = parse(words, FLAGS, Order::Any)?;
+    let id = flags.id("create")?;
+    let request = Request::read(globals, &flags, true)?;
+    let created = request.create(id, true, "create failed: ")?;
+    request.hand_over(&created)?;
+    Ok(0)
+}
+
+/// What `create` and `run` are asked for.
+pub struct Request<'a> {
+    globals: &'a Globals,
+    flags: &'a Parsed,
+    bundle: Bundle,
+    /// Descriptors by socket activation (sd_listen_fds(3)), and those of `--preserve-fds`.
+    fds: (u32, u32),
+}
+
+impl<'a> Request<'a> {
+    /// Reads the bundle, and protects this process.
+    pub fn read(globals: &'a Globals, flags: &'a Parsed, detach: bool) -> Result<Self> {
+        let fds = (listen_fds(), flags.number("preserve-fds")?.unwrap_or(0));
+        seal::seal(fds.0 + fds.1)?;
+        let bundle = Bundle::load(Path::new(flags.value("bundle").unwrap_or(".")))?;
+        let terminal = bundle.spec.process().as_ref().and_then(|process| process.terminal()).unwrap_or(false);
+        console::check(flags.value("console-socket"), terminal, detach)?;
+        Ok(Self { globals, flags, bundle, fds })
+    }
+
+    /// Creates the container.
+    pub fn create(&self, id: &str, hold: bool, doing: &'static str) -> Result<Created> {
+        let environment = match self.fds.0 {
+            0 => Vec::new(),
+            count => vec![format!("LISTEN_FDS={count}"), "LISTEN_PID=1".to_owned()],
+        };
+        let create = Create {
+            id,
+            hold,
+            systemd_cgroup: self.globals.systemd_cgroup,
+            rootless: self.globals.rootless,
+            stdio: Stdio::Inherit,
+            environment,
+            extras: Extras {
+                preserve_fds: self.fds.0 + self.fds.1,
+                no_pivot: self.flags.switch("no-pivot"),
+                keep_keyring: self.flags.switch("no-new-keyring"),
+                gate: None,
+            },
+        };
+        self.globals.store.create(&self.bundle, create).map_err(Failure::during(doing))
+    }
+
+    /// Gives the caller the terminal and the pid. Who cannot take them has no container.
+    pub fn hand_over(&self, created: &Created) -> Result<()> {
+        let terminal = match (self.flags.value("console-socket"), &created.launched.terminal) {
+            (Some(path), Some(master)) => console::send(path, master),
+            _ => Ok(()),
+        };
+        let written = terminal.and_then(|()| match self.flags.value("pid-file") {
+            Some(path) => console::write_pid(path, created.launched.pid),
+            None => Ok(()),
+        });
+        written.inspect_err(|_| {
+            // The first error is the one to tell.
+            let _ = self.globals.store.delete(&created.container.record().id, true);
+        })
+    }
+}
+
+/// The variable is for us if the pid says so, or, since an engine's pid is not known to who set it, nothing does.
+fn listen_fds() -> u32 {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
+    match (number("LISTEN_PID"), number("LISTEN_FDS")) {
+        (Some(pid), Some(count)) if pid == std::process::id() => count,
+        (None, Some(count)) => count,
+        _ => 0,
+    }
+}

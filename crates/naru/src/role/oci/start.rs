@@ -1,0 +1,13 @@
+//! `start`: lets the process of a created container run the user's program.
+
+use super::Globals;
+use super::arguments::{Order, parse};
+use super::failure::{Failure, Result};
+
+/// The verb.
+pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
+    let flags = parse(words, &[], Order::Any)?;
+    let container = globals.store.open(flags.id("start")?)?;
+    container.start().map_err(Failure::during(""))?;
+    Ok(0)
+}

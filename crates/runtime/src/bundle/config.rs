@@ -1,0 +1,125 @@
+//! A bundle: reading `config.json`, saying which field is wrong, and making a plan of it.
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::Spec;
+
+use super::error::{Error, Result};
+use super::place::cgroup_path;
+use crate::defaults::HostFacts;
+use crate::plan::{LaunchPlan, RootFs};
+use crate::{PlanOptions, plan};
+
+/// A bundle that was read.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// Its folder, an absolute path.
+    pub path: PathBuf,
+    /// Its configuration.
+    pub spec: Spec,
+}
+
+impl Bundle {
+    /// Reads the bundle in `folder`.
+    pub fn load(folder: &Path) -> Result<Self> {
+        let path = std::path::absolute(folder).map_err(Error::io(format!("bundle {}", folder.display())))?;
+        let file = path.join("config.json");
+        let text = std::fs::read(&file).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => {
+                Error::Config(format!("JSON specification file {} not found", file.display()))
+            }
+            _ => Error::Io { doing: format!("read {}", file.display()), source },
+        })?;
+        let spec = parse(&text)?;
+        check(&spec)?;
+        Ok(Self { path, spec })
+    }
+
+    /// The root file system's folder.
+    pub fn rootfs(&self) -> Result<PathBuf> {
+        match self.spec.root() {
+            Some(root) if !root.path().as_os_str().is_empty() => Ok(self.path.join(root.path())),
+            _ => Err(Error::Config("config.json: root.path: missing".to_owned())),
+        }
+    }
+
+    /// What is to be executed. `systemd`: `linux.cgroupsPath` is written as `slice:prefix:name`.
+    pub fn plan(&self, id: &str, systemd: bool, host: &cgroup::Host) -> Result<LaunchPlan> {
+        let path = self.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_deref());
+        let path = path.map(|path| path.to_string_lossy());
+        let options = PlanOptions {
+            rootfs: RootFs::Directory { path: self.rootfs()? },
+            cgroup_path: Some(cgroup_path(path.as_deref().unwrap_or_default(), id, systemd)?),
+            user: None,
+            seccomp: None,
+            bundle: self.path.clone(),
+            id: id.to_owned(),
+            host: HostFacts::with_cgroups(host.clone()),
+        };
+        Ok(plan(&self.spec, &options)?)
+    }
+}
+
+/// Unknown fields are passed over. A wrong one is looked for by a second, slower reading.
+fn parse(text: &[u8]) -> Result<Spec> {
+    serde_json::from_slice(text).or_else(|error| {
+        let mut reader = serde_json::Deserializer::from_slice(text);
+        match serde_path_to_error::deserialize::<_, Spec>(&mut reader) {
+            Ok(_) => Err(Error::Config(format!("config.json: {error}"))),
+            Err(error) if error.path().iter().next().is_none() => {
+                Err(Error::Config(format!("config.json: {}", error.inner())))
+            }
+            Err(error) => Err(Error::Config(format!("config.json: {}: {}", error.path(), error.inner()))),
+        }
+    })
+}
+
+fn check(spec: &Spec) -> Result<()> {
+    let fail = |message: String| Err(Error::Config(format!("config.json: {message}")));
+    let version = spec.version();
+    let numbers = version.split(['-', '+']).next().unwrap_or_default().split('.');
+    let numbers: Vec<Option<u32>> = numbers.map(|number| number.parse().ok()).collect();
+    match numbers.as_slice() {
+        [Some(1), Some(_), Some(_)] => {}
+        _ if version.is_empty() => return fail("ociVersion: missing".to_owned()),
+        _ => return fail(format!("ociVersion: unsupported version {version:?}")),
+    }
+    let Some(linux) = spec.linux() else { return Ok(()) };
+    if linux.intel_rdt().is_some() {
+        return fail("linux.intelRdt: not supported".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(json: &str) -> String {
+        match parse(json.as_bytes()).and_then(|spec| check(&spec)) {
+            Err(error) => error.to_string(),
+            Ok(()) => "accepted".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_wrong_field_is_named() {
+        let process =
+            |user: &str| format!(r#"{{"ociVersion":"1.0.2","process":{{"cwd":"/","user":{user}}}}}"#);
+        let error = refusal(&process(r#"{"uid":"root","gid":0}"#));
+        assert!(error.starts_with("config.json: process.user.uid: invalid type: string"), "{error}");
+        let error = refusal(r#"{"ociVersion":"1.0.2","mounts":[{"destination":"/a"},{"destination":7}]}"#);
+        assert!(error.starts_with("config.json: mounts[1].destination: invalid type"), "{error}");
+        assert!(refusal("{").starts_with("config.json: EOF"), "{}", refusal("{"));
+        assert_eq!(refusal(r#"{"ociVersion":"1.3.0-rc.1","unknown":{"a":1}}"#), "accepted");
+        assert_eq!(refusal("{}"), "config.json: ociVersion: missing");
+        assert_eq!(
+            refusal(r#"{"ociVersion":"2.0.0"}"#),
+            "config.json: ociVersion: unsupported version \"2.0.0\""
+        );
+        assert_eq!(
+            refusal(r#"{"ociVersion":"1.0.0","linux":{"intelRdt":{"closID":"a"}}}"#),
+            "config.json: linux.intelRdt: not supported"
+        );
+    }
+}
