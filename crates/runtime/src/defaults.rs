@@ -38,7 +38,7 @@ impl HostFacts {
     /// For a configuration that is complete: what only [`spec_default`] wants to know is not asked for.
     pub(crate) fn with_cgroups(cgroup: cgroup::Host) -> Self {
         Self {
-            kernel: running_kernel(),
+            kernel: sys::process::kernel_version(),
             cgroup,
             last_capability: sys::caps::last(),
             time_namespaces: false,

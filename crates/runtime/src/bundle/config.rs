@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
+use serde::de::DeserializeOwned;
 
 use super::error::{Error, Result};
 use super::place::cgroup_path;
 use crate::defaults::HostFacts;
-use crate::plan::{LaunchPlan, RootFs};
-use crate::{PlanOptions, plan};
+use crate::plan::{ExecPlan, LaunchPlan, RootFs};
+use crate::{PlanOptions, plan, plan_process, plan_resources};
 
 /// A bundle that was read.
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ impl Bundle {
             }
             _ => Error::Io { doing: format!("read {}", file.display()), source },
         })?;
-        let spec = parse(&text)?;
+        let spec = parse(&text, "config.json")?;
         check(&spec)?;
         Ok(Self { path, spec })
     }
@@ -60,16 +61,28 @@ impl Bundle {
     }
 }
 
+/// The plan of another process, described in a file as `process` is in `config.json`.
+pub fn process_plan(text: &[u8], file: &str, seccomp: Option<seccomp::Program>) -> Result<ExecPlan> {
+    let process: oci_spec::runtime::Process = parse(text, file)?;
+    plan_process(&process, None, seccomp).map_err(|error| Error::Config(format!("{file}: {error}")))
+}
+
+/// Limits that are described in a file as `linux.resources` is in `config.json`.
+pub fn resources_plan(text: &[u8], file: &str) -> Result<cgroup::Resources> {
+    let resources: oci_spec::runtime::LinuxResources = parse(text, file)?;
+    plan_resources(&resources).map_err(|error| Error::Config(format!("{file}: {error}")))
+}
+
 /// Unknown fields are passed over. A wrong one is looked for by a second, slower reading.
-fn parse(text: &[u8]) -> Result<Spec> {
+fn parse<T: DeserializeOwned>(text: &[u8], file: &str) -> Result<T> {
     serde_json::from_slice(text).or_else(|error| {
         let mut reader = serde_json::Deserializer::from_slice(text);
-        match serde_path_to_error::deserialize::<_, Spec>(&mut reader) {
-            Ok(_) => Err(Error::Config(format!("config.json: {error}"))),
+        match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+            Ok(_) => Err(Error::Config(format!("{file}: {error}"))),
             Err(error) if error.path().iter().next().is_none() => {
-                Err(Error::Config(format!("config.json: {}", error.inner())))
+                Err(Error::Config(format!("{file}: {}", error.inner())))
             }
-            Err(error) => Err(Error::Config(format!("config.json: {}: {}", error.path(), error.inner()))),
+            Err(error) => Err(Error::Config(format!("{file}: {}: {}", error.path(), error.inner()))),
         }
     })
 }
@@ -96,7 +109,7 @@ mod tests {
     use super::*;
 
     fn refusal(json: &str) -> String {
-        match parse(json.as_bytes()).and_then(|spec| check(&spec)) {
+        match parse(json.as_bytes(), "config.json").and_then(|spec| check(&spec)) {
             Err(error) => error.to_string(),
             Ok(()) => "accepted".to_owned(),
         }

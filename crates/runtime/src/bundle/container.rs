@@ -77,7 +77,7 @@ impl Container {
     }
 
     /// Its first process; `None` when it has ended.
-    pub(super) fn process(&self) -> Result<Option<OwnedFd>> {
+    pub fn process(&self) -> Result<Option<OwnedFd>> {
         let Some(pid) = Pid::from_raw(self.record.pid) else { return Ok(None) };
         match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
             // Who it is can be asked now that the pid is held.
@@ -87,9 +87,10 @@ impl Container {
         }
     }
 
-    /// The folder of the root file system.
-    pub fn rootfs(&self) -> &std::path::Path {
-        &self.record.rootfs
+    /// The user who created it.
+    pub fn owner(&self) -> u32 {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(&self.folder).map_or(0, |folder| folder.uid())
     }
 
     /// Lets the program of a created container run.

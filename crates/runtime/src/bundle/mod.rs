@@ -21,7 +21,7 @@ mod place;
 mod record;
 mod store;
 
-pub use config::Bundle;
+pub use config::{Bundle, process_plan, resources_plan};
 pub use container::{Container, Status};
 pub use create::{Create, Created};
 pub use error::Error;

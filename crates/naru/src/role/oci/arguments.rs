@@ -51,6 +51,11 @@ impl Parsed {
         self.values.iter().rev().find(|(flag, _)| *flag == name).map(|(_, value)| value.as_str())
     }
 
+    /// All values of a flag.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.values.iter().filter(move |(flag, _)| *flag == name).map(|(_, value)| value.as_str())
+    }
+
     /// Whether a switch is on.
     pub fn switch(&self, name: &str) -> bool {
         self.value(name) == Some("true")

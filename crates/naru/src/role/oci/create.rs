@@ -50,17 +50,13 @@ impl<'a> Request<'a> {
 
     /// Creates the container.
     pub fn create(&self, id: &str, hold: bool, doing: &'static str) -> Result<Created> {
-        let environment = match self.fds.0 {
-            0 => Vec::new(),
-            count => vec![format!("LISTEN_FDS={count}"), "LISTEN_PID=1".to_owned()],
-        };
         let create = Create {
             id,
             hold,
             systemd_cgroup: self.globals.systemd_cgroup,
             rootless: self.globals.rootless,
             stdio: Stdio::Inherit,
-            environment,
+            environment: listen_environment(self.fds.0),
             extras: Extras {
                 preserve_fds: self.fds.0 + self.fds.1,
                 no_pivot: self.flags.switch("no-pivot"),
@@ -68,7 +64,8 @@ impl<'a> Request<'a> {
                 gate: None,
             },
         };
-        self.globals.store.create(&self.bundle, create).map_err(Failure::during(doing))
+        let created = self.globals.store.create(&self.bundle, create);
+        created.map_err(|error| Failure::from(error).within(doing))
     }
 
     /// Gives the caller the terminal and the pid. Who cannot take them has no container.
@@ -89,11 +86,19 @@ impl<'a> Request<'a> {
 }
 
 /// The variable is for us if the pid says so, or, since an engine's pid is not known to who set it, nothing does.
-fn listen_fds() -> u32 {
+pub fn listen_fds() -> u32 {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
     match (number("LISTEN_PID"), number("LISTEN_FDS")) {
         (Some(pid), Some(count)) if pid == std::process::id() => count,
         (None, Some(count)) => count,
         _ => 0,
+    }
+}
+
+/// What tells the program of these descriptors; it is the first of its pid namespace.
+pub fn listen_environment(count: u32) -> Vec<String> {
+    match count {
+        0 => Vec::new(),
+        count => vec![format!("LISTEN_FDS={count}"), "LISTEN_PID=1".to_owned()],
     }
 }

@@ -7,15 +7,23 @@ mod arguments;
 mod console;
 mod create;
 mod delete;
+mod events;
+mod exec;
 mod failure;
+mod features;
 mod foreground;
 mod kill;
+mod list;
 mod log;
+mod pause;
+mod ps;
 mod run;
 mod seal;
 mod spec;
 mod start;
 mod state;
+mod update;
+mod users;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -53,11 +61,19 @@ USAGE:
 COMMANDS:
    create      create a container, whose process waits to be started
    delete      delete what is held by a container
+   events      print what a container uses, and when its memory runs out
+   exec        run another process in a container
+   features    print what this runtime can do
    kill        send a signal (default: SIGTERM) to a container's first process
+   list        list containers
+   pause       stop all processes of a container where they are
+   ps          list the processes of a container
+   resume      let the processes of a paused container go on
    run         create and start a container
    spec        write a new specification file
    start       start the process of a created container
    state       print the state of a container
+   update      change the limits of a container
 
 GLOBAL OPTIONS:
    --root value        folder of the containers' state (default: \"/run/naru-oci\", or below $XDG_RUNTIME_DIR)
@@ -126,7 +142,15 @@ fn dispatch(arguments: &[OsString], log: &mut Log) -> Result<i32> {
         "state" => state::run(&globals, rest),
         "kill" => kill::run(&globals, rest),
         "delete" => delete::run(&globals, rest),
+        "exec" => exec::run(&globals, rest),
+        "list" => list::run(&globals, rest),
+        "ps" => ps::run(&globals, rest),
+        "pause" => pause::pause(&globals, rest),
+        "resume" => pause::resume(&globals, rest),
+        "events" => events::run(&globals, rest),
+        "update" => update::run(&globals, rest),
         "spec" => spec::run(rest),
+        "features" => features::run(rest),
         "checkpoint" | "restore" => Err(Failure::usage(format!("{verb} is not supported"))),
         other => Err(Failure::usage(format!("No help topic for '{other}'"))),
     }

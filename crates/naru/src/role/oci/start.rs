@@ -2,12 +2,12 @@
 
 use super::Globals;
 use super::arguments::{Order, parse};
-use super::failure::{Failure, Result};
+use super::failure::Result;
 
 /// The verb.
 pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
     let flags = parse(words, &[], Order::Any)?;
     let container = globals.store.open(flags.id("start")?)?;
-    container.start().map_err(Failure::during(""))?;
+    container.start()?;
     Ok(0)
 }

@@ -36,6 +36,20 @@ pub struct State<'a> {
     owner: &'a str,
 }
 
+impl State<'_> {
+    /// The columns of `list`.
+    pub fn cells(&self) -> [String; 6] {
+        [
+            self.id.to_owned(),
+            self.pid.to_string(),
+            self.status.to_owned(),
+            self.bundle.display().to_string(),
+            self.created.clone(),
+            self.owner.to_owned(),
+        ]
+    }
+}
+
 /// How a container is now.
 pub fn describe<'a>(container: &'a Container, owner: &'a str) -> State<'a> {
     let record = container.record();
@@ -54,7 +68,7 @@ pub fn describe<'a>(container: &'a Container, owner: &'a str) -> State<'a> {
 }
 
 /// When the container was created, as RFC 3339.
-pub fn created(container: &Container) -> String {
+fn created(container: &Container) -> String {
     jiff::Timestamp::from_nanosecond(container.record().created.into())
         .map_or_else(|_| String::new(), |time| time.to_string())
 }
