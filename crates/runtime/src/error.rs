@@ -71,7 +71,7 @@ impl<T, E: Into<io::Error>> During<T> for Result<T, E> {
 }
 
 /// An error as Go (and so Docker) words it: "no such file or directory".
-pub(crate) fn reason(error: &io::Error) -> String {
+pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();

@@ -28,3 +28,5 @@ pub use error::Error;
 pub use place::cgroup_path;
 pub use record::Record;
 pub use store::Store;
+
+pub use crate::error::reason;

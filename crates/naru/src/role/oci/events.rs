@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 
-use super::Globals;
 use super::arguments::{Flag, Order, parse};
 use super::failure::{Failure, Result};
+use super::{Globals, print};
 
 const FLAGS: &[Flag] = &[Flag::value("interval", None), Flag::switch("stats", None)];
 
@@ -25,8 +25,7 @@ pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
     let group = container.group()?;
     let stats = || -> Result<()> {
         let stats = group.stats().map_err(runtime::bundle::Error::from)?;
-        say("stats", id, Some(describe(&stats)));
-        Ok(())
+        say("stats", id, Some(describe(&stats)))
     };
     if flags.switch("stats") {
         stats()?;
@@ -45,7 +44,7 @@ pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
         }
         let (ended, short) = (!watched[0].revents().is_empty(), !watched[1].revents().is_empty());
         if short && shortage.take().map_err(runtime::bundle::Error::from)? > 0 {
-            say("oom", id, None);
+            say("oom", id, None)?;
         }
         if ended {
             return Ok(0);
@@ -57,12 +56,12 @@ pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
     }
 }
 
-fn say(kind: &str, id: &str, data: Option<Value>) {
+fn say(kind: &str, id: &str, data: Option<Value>) -> Result<()> {
     let mut event = json!({ "type": kind, "id": id });
     if let Some(data) = data {
         event["data"] = data;
     }
-    println!("{event}");
+    print(&event.to_string())
 }
 
 /// "5s", "100ms", "1m30s", as Go writes it.

@@ -21,7 +21,7 @@ impl Failure {
     /// Something of the caller's could not be used.
     pub fn io<E: Into<std::io::Error>>(doing: impl Into<String>) -> impl FnOnce(E) -> Self {
         let doing = doing.into();
-        move |error| Self::usage(format!("{doing}: {}", error.into()))
+        move |error| Self::usage(format!("{doing}: {}", runtime::bundle::reason(&error.into())))
     }
 
     /// The message with this before it.

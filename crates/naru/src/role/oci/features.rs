@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::SPEC;
 use super::arguments::{Order, parse};
 use super::failure::{Failure, Result};
+use super::{SPEC, print};
 
 const MOUNT_OPTIONS: &[&str] = &[
     "async",
@@ -136,6 +136,7 @@ pub fn run(words: &[String]) -> Result<i32> {
         "annotations": { "org.opencontainers.runc.checkpoint.enabled": "false" },
         "potentiallyUnsafeConfigAnnotations": [],
     });
-    println!("{}", serde_json::to_string_pretty(&features).map_err(Failure::io("print the features"))?);
+    let text = serde_json::to_string_pretty(&features).map_err(Failure::io("print the features"))?;
+    print(&text)?;
     Ok(0)
 }

@@ -3,7 +3,7 @@
 use super::arguments::{Flag, Order, parse};
 use super::failure::{Failure, Result};
 use super::state::{State, describe};
-use super::{Globals, users};
+use super::{Globals, print, users};
 
 const FLAGS: &[Flag] = &[Flag::value("format", Some('f')), Flag::switch("quiet", Some('q'))];
 
@@ -13,7 +13,7 @@ pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
     let containers = globals.store.list()?;
     if flags.switch("quiet") {
         for container in &containers {
-            println!("{}", container.record().id);
+            print(&container.record().id)?;
         }
         return Ok(0);
     }
@@ -21,10 +21,10 @@ pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
     let states: Vec<State> =
         containers.iter().zip(&owners).map(|(container, owner)| describe(container, owner)).collect();
     match flags.value("format").unwrap_or("table") {
-        "table" => print!("{}", table(&states)),
+        "table" => print(&table(&states))?,
         // Go's nil slice.
-        "json" if states.is_empty() => println!("null"),
-        "json" => println!("{}", serde_json::to_string(&states).map_err(Failure::io("print the list"))?),
+        "json" if states.is_empty() => print("null")?,
+        "json" => print(&serde_json::to_string(&states).map_err(Failure::io("print the list"))?)?,
         _ => return Err(Failure::usage("invalid format option")),
     }
     Ok(0)
@@ -43,5 +43,5 @@ fn table(states: &[State]) -> String {
         text.push_str(&row[5]);
         text.push('\n');
     }
-    text
+    text.trim_end().to_owned()
 }

@@ -123,16 +123,14 @@ fn dispatch(arguments: &[OsString], log: &mut Log) -> Result<i32> {
         Some(other) => return Err(Failure::usage(format!("unknown log-format {other:?}"))),
     }
     if global.switch("version") {
-        print!("naru-oci version {}\nspec: {SPEC}\n", env!("CARGO_PKG_VERSION"));
-        return Ok(0);
+        return print(&format!("naru-oci version {}\nspec: {SPEC}", env!("CARGO_PKG_VERSION"))).map(|()| 0);
     }
     let (verb, rest) = match global.arguments() {
         [] => ("help", &[][..]),
         [verb, rest @ ..] => (verb.as_str(), rest),
     };
     if global.switch("help") || verb == "help" {
-        print!("{USAGE}");
-        return Ok(0);
+        return print(USAGE.trim_end()).map(|()| 0);
     }
     let globals = globals(&global)?;
     match verb {
@@ -154,6 +152,14 @@ fn dispatch(arguments: &[OsString], log: &mut Log) -> Result<i32> {
         "checkpoint" | "restore" => Err(Failure::usage(format!("{verb} is not supported"))),
         other => Err(Failure::usage(format!("No help topic for '{other}'"))),
     }
+}
+
+/// A line, or several, on standard output.
+fn print(text: &str) -> Result<()> {
+    use std::io::Write;
+    std::io::stdout()
+        .write_all(format!("{text}\n").as_bytes())
+        .map_err(Failure::io("write to standard output"))
 }
 
 fn globals(global: &Parsed) -> Result<Globals> {

@@ -2,7 +2,7 @@
 
 use super::arguments::{Flag, Order, parse};
 use super::failure::{Failure, Result};
-use super::{Globals, users};
+use super::{Globals, print, users};
 
 const FLAGS: &[Flag] = &[Flag::value("format", Some('f'))];
 
@@ -16,9 +16,9 @@ pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
     let container = globals.store.open(id)?;
     let pids = container.group()?.pids().map_err(runtime::bundle::Error::from)?;
     match (flags.value("format").unwrap_or("table"), options) {
-        ("json", _) => println!("{}", serde_json::json!(pids)),
-        ("table", []) => print!("{}", table(&pids)),
-        ("table", [option]) if option == "-ef" => print!("{}", table(&pids)),
+        ("json", _) => print(&serde_json::json!(pids).to_string())?,
+        ("table", []) => print(&table(&pids))?,
+        ("table", [option]) if option == "-ef" => print(&table(&pids))?,
         ("table", _) => return Err(Failure::usage("the only supported option of ps is -ef")),
         _ => return Err(Failure::usage("invalid format option")),
     }
@@ -31,7 +31,7 @@ fn table(pids: &[i32]) -> String {
     for row in pids.iter().filter_map(|pid| row(*pid)) {
         text.push_str(&row);
     }
-    text
+    text.trim_end().to_owned()
 }
 
 /// A kernel's tick for user space: fixed on Linux, whatever the kernel's own is.

@@ -6,9 +6,9 @@ use std::path::Path;
 use runtime::bundle::{Container, Status};
 use serde::Serialize;
 
-use super::Globals;
 use super::arguments::{Order, parse};
 use super::failure::{Failure, Result};
+use super::{Globals, print};
 
 /// The verb.
 pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
@@ -16,7 +16,7 @@ pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
     let container = globals.store.open(flags.id("state")?)?;
     let text =
         serde_json::to_string_pretty(&describe(&container, "")).map_err(Failure::io("print the state"))?;
-    println!("{text}");
+    print(&text)?;
     Ok(0)
 }
 

@@ -1,0 +1,116 @@
+//! What can be asked of, and done to, a container that runs.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::world::{World, wait_until};
+
+#[test]
+fn listed_and_its_processes_too() {
+    let Some(world) = World::new(&["sh", "-c", "sleep 100 & echo > /ready; wait"]) else { return };
+    assert_eq!(world.oci(&["list", "--format", "json"]).ok(), "null\n");
+    world.launch(&["run", "-d"]).ok();
+    wait_until("the program", || world.bundle().join("rootfs/ready").exists());
+    let list: Value = serde_json::from_str(&world.oci(&["list", "-f", "json"]).ok()).unwrap();
+    assert_eq!((&list[0]["id"], &list[0]["owner"]), (&json!(world.id), &json!("root")));
+    assert_eq!(world.oci(&["list", "-q"]).ok(), format!("{}\n", world.id));
+    let table = world.oci(&["list"]).ok();
+    let titles: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(titles, ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]);
+    assert!(table.lines().nth(1).unwrap().contains("running"), "{table}");
+
+    let pids: Vec<i64> = serde_json::from_str(&world.verb(&["ps", "--format", "json"]).ok()).unwrap();
+    assert_eq!(pids.len(), 2);
+    assert!(pids.contains(&world.state()["pid"].as_i64().unwrap()));
+    let table = world.verb(&["ps"]).ok();
+    assert!(table.starts_with("UID "), "{table}");
+    assert!(table.lines().any(|line| line.starts_with("root") && line.ends_with("sleep 100")), "{table}");
+}
+
+#[test]
+fn paused_and_resumed() {
+    let Some(world) = World::new(&["sleep", "100"]) else { return };
+    world.launch(&["run", "-d"]).ok();
+    assert!(world.verb(&["resume"]).failed().contains("container not paused"));
+    world.verb(&["pause"]).ok();
+    assert_eq!(world.status(), "paused");
+    assert!(world.verb(&["pause"]).failed().contains("container not running or created: paused"));
+    assert!(world.oci(&["exec", &world.id, "true"]).failed().contains("cannot exec in a paused container"));
+    assert!(world.verb(&["delete"]).failed().contains("that is not stopped: paused"));
+    world.verb(&["resume"]).ok();
+    assert_eq!(world.status(), "running");
+    world.verb(&["pause"]).ok();
+    // What is frozen dies all the same.
+    world.oci(&["kill", &world.id, "KILL"]).ok();
+    world.wait_for_status("stopped");
+}
+
+#[test]
+fn all_its_processes_get_a_signal() {
+    // The first must not end, which would end the other.
+    let script = "trap 'echo got >> /got' TERM; sh -c 'trap \"echo got >> /got; exit\" TERM; echo >> /ready; \
+                  while :; do sleep 0.01; done' & echo >> /ready; while :; do sleep 0.01; done";
+    let Some(world) = World::new(&["sh", "-c", script]) else { return };
+    world.launch(&["run", "-d"]).ok();
+    wait_until("both", || world.file("ready").len() == 2);
+    world.oci(&["kill", "--all", &world.id, "15"]).ok();
+    wait_until("both to have heard", || world.file("got").lines().count() == 2);
+    assert!(world.oci(&["kill", &world.id, "NOPE"]).failed().contains("unknown signal \\\"NOPE\\\""));
+}
+
+#[test]
+fn limits_are_updated() {
+    let Some(world) = World::new(&["sleep", "100"]) else { return };
+    world.launch(&["run", "-d"]).ok();
+    let limit = |file: &str| {
+        let found =
+            world.cgroups().into_iter().find_map(|folder| std::fs::read_to_string(folder.join(file)).ok());
+        found.unwrap_or_default().trim().to_owned()
+    };
+    world.verb(&["update", "--pids-limit", "77"]).ok();
+    assert_eq!(limit("pids.max"), "77");
+    let bundle = world.path("resources.json");
+    std::fs::write(&bundle, json!({ "pids": { "limit": 78 } }).to_string()).unwrap();
+    world.verb(&["update", "--resources", bundle.to_str().unwrap()]).ok();
+    assert_eq!(limit("pids.max"), "78");
+    let mut command = world.command(&["update", "-r", "-", &world.id]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(br#"{"pids":{"limit":79},"unknown":1}"#).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(limit("pids.max"), "79");
+    assert!(world.verb(&["update", "--memory", "much"]).failed().contains("invalid value for memory"));
+    std::fs::write(&bundle, r#"{"pids":{"limit":"many"}}"#).unwrap();
+    let error = world.verb(&["update", "-r", bundle.to_str().unwrap()]).failed();
+    assert!(error.contains("pids.limit: invalid type"), "{error}");
+}
+
+#[test]
+fn what_it_uses_is_told() {
+    let Some(world) = World::new(&["sleep", "100"]) else { return };
+    world.launch(&["run", "-d"]).ok();
+    let event: Value = serde_json::from_str(&world.verb(&["events", "--stats"]).ok()).unwrap();
+    assert_eq!((&event["type"], &event["id"]), (&json!("stats"), &json!(world.id)));
+    assert_eq!(event["data"]["pids"]["current"], 1);
+    assert!(event["data"]["memory"]["usage"]["usage"].as_u64().unwrap() > 0);
+    // Again and again, until it ends.
+    let mut command = world.command(&["events", "--interval", "20ms", &world.id]);
+    let child = command.stdout(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    world.oci(&["kill", &world.id, "KILL"]).ok();
+    let lines = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    assert!(lines.lines().count() >= 2 && lines.contains("\"type\":\"stats\""), "{lines}");
+    assert!(world.verb(&["events"]).failed().contains("is not running"));
+}
+
+#[test]
+fn features_name_what_the_specification_names() {
+    let Some(world) = World::new(&["true"]) else { return };
+    let features: Value = serde_json::from_str(&world.oci(&["features"]).ok()).unwrap();
+    assert_eq!(features["ociVersionMax"], "1.2.0");
+    assert_eq!(features["hooks"].as_array().unwrap().len(), 6);
+    assert!(features["mountOptions"].as_array().unwrap().contains(&json!("rro")));
+    assert!(features["linux"]["capabilities"].as_array().unwrap().contains(&json!("CAP_CHOWN")));
+    assert_eq!(features["linux"]["seccomp"]["enabled"], true);
+}
