@@ -124,6 +124,19 @@ impl Socket {
         self.receive().is_ok()
     }
 
+    /// Forgets every datagram that has arrived.
+    pub(crate) fn drain(&mut self) {
+        self.buffer.clear();
+        self.buffer.reserve(RECEIVE);
+        loop {
+            match net::recv(&self.fd, spare_capacity(&mut self.buffer), RecvFlags::DONTWAIT) {
+                // Some were lost, which needs no remembering either.
+                Ok(_) | Err(Errno::INTR | Errno::NOBUFS) => self.buffer.clear(),
+                Err(_) => return,
+            }
+        }
+    }
+
     fn reserve(&mut self, count: usize) -> u32 {
         let first = self.sequence.wrapping_add(1);
         self.sequence = self.sequence.wrapping_add(u32::try_from(count).unwrap_or(u32::MAX));

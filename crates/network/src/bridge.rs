@@ -1,5 +1,7 @@
 //! Bridge networks on the host: made with the first use, checked once per engine, put right when something turns out missing.
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 
 use crate::error::Result;
@@ -41,6 +43,19 @@ impl Inner {
             .collect();
         self.host.reattach(index, &names)?;
         Ok(index)
+    }
+
+    /// Begins to look after the rules, once there is a bridge that needs them.
+    pub(crate) fn look_out(self: &Arc<Self>) {
+        if !lock(&self.bridges).is_empty() {
+            self.watch.start(self);
+        }
+    }
+
+    /// Puts the rules right after somebody changed any.
+    pub(crate) fn look_after_rules(&self) {
+        // What cannot be put right now is tried again, and reported, with the next change of ours.
+        let _ = lock(&self.firewall).look_after(&|| self.wanted());
     }
 
     /// Everything that should be in our table now: of the networks in use, and of every published port.

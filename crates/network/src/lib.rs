@@ -43,7 +43,7 @@ pub use record::{Attachment, Driver, Endpoint, EndpointSpec, NetworkRecord, Netw
 pub use sandbox::Sandbox;
 pub use sysctls::{SYSCTLS, unknown_sysctls};
 
-use firewall::Firewall;
+use firewall::{Firewall, Watch};
 use host::Host;
 use state::{Folders, State};
 
@@ -51,7 +51,11 @@ use state::{Folders, State};
 #[derive(Clone)]
 pub struct Networks {
     inner: Arc<Inner>,
+    _threads: Arc<Threads>,
 }
+
+/// The threads beside the callers', which hold no strong handle while they wait: the last one that callers have ends them.
+struct Threads(Arc<Inner>);
 
 /// What all handles share. Locks are taken in the order of the fields.
 pub(crate) struct Inner {
@@ -61,6 +65,7 @@ pub(crate) struct Inner {
     /// Index of each network's bridge, once it is known to be as it should be.
     bridges: Mutex<BTreeMap<String, u32>>,
     firewall: Mutex<Firewall>,
+    watch: Watch,
     /// Held while a zone file is written, so that the last one written is the newest.
     zones: Mutex<()>,
     state: Mutex<State>,
@@ -82,6 +87,7 @@ impl Networks {
             host: Host::new(folders.volatile()),
             bridges: Mutex::new(BTreeMap::new()),
             firewall: Mutex::new(Firewall::new(&config.nft_table)),
+            watch: Watch::default(),
             zones: Mutex::new(()),
             state: Mutex::new(state),
             pool: sandbox::pool::Pool::default(),
@@ -89,7 +95,8 @@ impl Networks {
             config,
         };
         inner.make_builtin()?;
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        Ok(Self { _threads: Arc::new(Threads(Arc::clone(&inner))), inner })
     }
 
     /// Every network, built-in ones too, ordered by name; each with its endpoints.
@@ -106,7 +113,9 @@ impl Networks {
 
     /// Makes a network.
     pub fn create(&self, spec: NetworkSpec) -> Result<NetworkRecord> {
-        self.inner.create(spec)
+        let result = self.inner.create(spec);
+        self.inner.look_out();
+        result
     }
 
     /// Removes a network that nobody is in.
@@ -140,6 +149,7 @@ impl Networks {
     /// the record is made.
     pub fn connect(&self, network: &str, sandbox: &mut Sandbox, spec: EndpointSpec) -> Result<Endpoint> {
         let result = self.inner.connect(network, sandbox, spec);
+        self.inner.look_out();
         self.inner.pool.refill(&self.inner);
         result
     }
@@ -184,7 +194,9 @@ impl Networks {
     /// To be called once after [`Networks::open`] with the ids of the containers that live: what others had is released, and
     /// what these have is put back where the host lost it (somebody flushed the rules while no engine ran).
     pub fn adopt(&self, live: &[String]) -> Vec<Error> {
-        self.inner.adopt(live)
+        let errors = self.inner.adopt(live);
+        self.inner.look_out();
+        errors
     }
 
     /// A container's new name.
@@ -199,11 +211,9 @@ impl Networks {
     }
 }
 
-impl Drop for Networks {
+impl Drop for Threads {
     fn drop(&mut self) {
-        // The pool's thread holds no strong handle while it waits; the last one that callers have ends it.
-        if Arc::strong_count(&self.inner) == 1 {
-            self.inner.pool.close();
-        }
+        self.0.pool.close();
+        self.0.watch.stop();
     }
 }

@@ -13,6 +13,8 @@ pub use list::{Chain, RuleEntry};
 pub use rule::{Field, Nat, Rule, Transport};
 pub use transaction::{BaseChain, Element, Family, Hook, MapData, Set, Transaction};
 
+use std::os::fd::{AsFd, BorrowedFd};
+
 use crate::socket::Socket;
 use crate::wire::{NLM_F_DUMP, be32, find};
 use crate::{Error, Result};
@@ -42,6 +44,11 @@ impl Nft {
     /// Blocks until something changed. False when notifications were lost, which is a change as well.
     pub fn wait(&mut self) -> bool {
         self.socket.wait()
+    }
+
+    /// Forgets the notifications that have arrived.
+    pub fn forget(&mut self) {
+        self.socket.drain();
     }
 
     /// Makes all changes of the transaction or none.
@@ -103,5 +110,11 @@ impl Nft {
         messages.put_text(NFTA_SET_ELEM_LIST_SET, set);
         let pieces = self.socket.ask(&mut messages, true, |received| Some(list::keys(received.payload)))?;
         Ok(pieces.into_iter().flatten().collect())
+    }
+}
+
+impl AsFd for Nft {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }

@@ -1,15 +1,17 @@
 //! The engine's own nftables table: put there with the first use, kept as it should be. Somebody who flushes the host's rules
-//! takes ours with them; before every change the ruleset's version says whether anybody was at it, and if so ours is compared
-//! with what it should be and put back.
+//! takes ours with them; before every change, and whenever [`Watch`] is told of one, the ruleset's version says whether anybody
+//! was at it, and if so ours is compared with what it should be and put back.
 
 mod coexist;
 mod ruleset;
+mod watch;
 
 use netlink::nft::{Family, Nft, Transaction};
 
 use crate::error::{Error, Result};
 
 pub(crate) use ruleset::{Elements, merge, of_binding, of_network, of_uplinks};
+pub(crate) use watch::Watch;
 
 /// The table of one engine.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(crate) struct Firewall {
     nft: Option<Nft>,
     /// The ruleset's version after which nobody but us has changed anything.
     generation: Option<u32>,
+    /// Whether the table is meant to be there.
+    in_use: bool,
 }
 
 /// Everything that should be in the table, and which links other people's chains should let through.
@@ -29,7 +33,7 @@ pub(crate) struct Wanted {
 
 impl Firewall {
     pub(crate) fn new(table: &str) -> Self {
-        Self { table: table.to_owned(), nft: None, generation: None }
+        Self { table: table.to_owned(), nft: None, generation: None, in_use: false }
     }
 
     /// Makes the table what it should be, if it is not.
@@ -48,7 +52,16 @@ impl Firewall {
         let nft = self.nft()?;
         coexist::make_way(nft, &table, &wanted.bridges)?;
         self.generation = Some(nft.generation()?);
+        self.in_use = true;
         Ok(())
+    }
+
+    /// Puts right what somebody has changed, if the table is in use.
+    pub(crate) fn look_after(&mut self, wanted: &dyn Fn() -> Wanted) -> Result<()> {
+        match self.in_use {
+            true => self.ensure(wanted),
+            false => Ok(()),
+        }
     }
 
     /// Adds elements. `wanted` gives everything including them: it is what the table becomes where it was not as it should be.
@@ -123,6 +136,7 @@ impl Firewall {
     pub(crate) fn clear(&mut self) -> Result<()> {
         let table = self.table.clone();
         self.generation = None;
+        self.in_use = false;
         let nft = self.nft()?;
         if nft.has_table(Family::Inet, &table)? {
             let mut transaction = Transaction::new(Family::Inet, &table);

@@ -15,7 +15,7 @@ use crate::options::{BridgeOptions, GatewayMode};
 use crate::publish::Binding;
 use crate::record::NetworkRecord;
 
-use Field::{Dport, Iifname, Ipv4Daddr, Ipv6Daddr, L4proto, Oifname};
+use Field::{Dport, Iifname, Ipv4Daddr, Ipv4Saddr, Ipv6Daddr, Ipv6Saddr, L4proto, Oifname};
 
 /// Elements by the set that they belong to.
 pub(crate) type Elements = BTreeMap<&'static str, Vec<Element>>;
@@ -26,6 +26,8 @@ pub(crate) const BRIDGES: &str = "bridges";
 const SAME: &str = "same_bridge";
 /// Those of them whose containers may talk to each other.
 const ICC: &str = "icc";
+/// Those of them whose containers may not.
+const APART: &str = "apart";
 /// Links with no way to or from anywhere else.
 const INTERNAL: &str = "internal";
 /// Links that only published ports lead into.
@@ -45,6 +47,9 @@ const PUBLISH6_AT: &str = "publish6_at";
 /// Container address and port that are open without translation.
 const OPEN4: &str = "open4";
 const OPEN6: &str = "open6";
+/// The addresses of containers with published ports, each with itself.
+const SELF4: &str = "self4";
+const SELF6: &str = "self6";
 /// Links between which nothing was forwarded before we turned forwarding on.
 const UPLINKS: &str = "uplinks";
 
@@ -61,6 +66,7 @@ fn sets() -> Vec<Set<'static>> {
         links(BRIDGES),
         pairs(SAME),
         pairs(ICC),
+        links(APART),
         links(INTERNAL),
         links(CLOSED4),
         links(CLOSED6),
@@ -73,6 +79,8 @@ fn sets() -> Vec<Set<'static>> {
         map(PUBLISH6_AT, &[Ipv6, Proto, Service], &[Ipv6, Service]),
         Set { name: OPEN4, key: &[Ipv4, Proto, Service], data: None },
         Set { name: OPEN6, key: &[Ipv6, Proto, Service], data: None },
+        Set { name: SELF4, key: &[Ipv4, Ipv4], data: None },
+        Set { name: SELF6, key: &[Ipv6, Ipv6], data: None },
         links(UPLINKS),
     ]
 }
@@ -114,7 +122,18 @@ fn chains() -> Vec<(&'static str, Option<BaseChain<'static>>, Vec<Rule>)> {
         (
             "prerouting",
             base("prerouting", "nat", Hook::Prerouting, -100),
-            vec![rule().to_this_host().verdict(jump())],
+            vec![
+                // Whoever is on a link with us can send to 127.0.0.1. The kernel refuses that, but only after translation.
+                rule()
+                    .ipv4()
+                    .ipv4_daddr_in(Ipv4Addr::new(127, 0, 0, 0), 8)
+                    .verdict(Verdict::Return)
+                    .comment("the host's loopback is the host's alone"),
+                // Where bridges are filtered like routers (br_netfilter) a translated packet would go from port to port, and
+                // isolated ports do not let it. They get to the socket that holds the port, and its relay.
+                rule().in_set(&[Iifname], APART).verdict(Verdict::Return),
+                rule().to_this_host().verdict(jump()),
+            ],
         ),
         // IPv6 knows no routing from ::1 elsewhere: those connections reach the socket that holds the port, and its relay.
         (
@@ -158,6 +177,9 @@ fn chains() -> Vec<(&'static str, Option<BaseChain<'static>>, Vec<Rule>)> {
                     .dnatted()
                     .masquerade()
                     .comment("back by the same bridge: the answer must come this way, too"),
+                // Where bridges are filtered like routers (br_netfilter) nothing says at this point where a packet came in.
+                rule().ipv4().in_set(&[Ipv4Saddr, Ipv4Daddr], SELF4).masquerade(),
+                rule().ipv6().in_set(&[Ipv6Saddr, Ipv6Daddr], SELF6).masquerade(),
                 rule()
                     .ipv4()
                     .ipv4_saddr_in(Ipv4Addr::new(127, 0, 0, 0), 8)
@@ -217,6 +239,8 @@ pub(crate) fn of_network(network: &NetworkRecord) -> Elements {
     add(SAME, pair());
     if options.icc {
         add(ICC, pair());
+    } else {
+        add(APART, link());
     }
     if network.internal {
         add(INTERNAL, link());
@@ -269,6 +293,8 @@ pub(crate) fn of_binding(binding: &Binding, container: &str) -> Elements {
     };
     let data = Data::Value(Key::new().ip(target).port(binding.container_port));
     elements.insert(set, vec![Element { key, data: Some(data), comment: container.to_owned() }]);
+    let set = if target.is_ipv4() { SELF4 } else { SELF6 };
+    elements.insert(set, vec![member(Key::new().ip(target).ip(target), container)]);
     elements
 }
 

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
+use netlink::route::{Batch, LinkChange, LinkRef};
 use rustix::io::Errno;
 
 use super::bind::{bind, port_of};
@@ -14,6 +15,8 @@ use crate::options::{BridgeOptions, GatewayMode};
 use crate::record::Endpoint;
 use crate::{Inner, lock};
 
+/// Where random ports come from when the kernel does not pick them.
+const RANDOM: (u16, u16) = (32_768, 60_999);
 /// Random ports are tried again this often when a family lacks what another has free.
 const RANDOM_ATTEMPTS: usize = 16;
 
@@ -46,15 +49,29 @@ impl Inner {
             firewall::merge(&mut elements, firewall::of_binding(binding, &endpoint.container_name));
         }
         self.note(endpoint, &published.bindings)?;
-        let result = match elements.is_empty() {
+        let result = self.hairpin(endpoint).and_then(|()| match elements.is_empty() {
             true => Ok(()),
             false => lock(&self.firewall).add(&elements, &|| self.wanted()),
-        };
+        });
         if let Err(error) = result {
             self.forget_bindings(endpoint, &published.bindings);
             return Err(error);
         }
         Ok(published)
+    }
+
+    /// Lets a container reach itself by the host's address also where bridges are filtered like routers (br_netfilter): there
+    /// the translated packet goes back out of the port of the bridge by which it came.
+    fn hairpin(&self, endpoint: &Endpoint) -> Result<()> {
+        if endpoint.host_ifname.is_empty() {
+            return Ok(());
+        }
+        self.host.with(|route| {
+            let mut batch = Batch::new();
+            let change = LinkChange { hairpin: Some(true), ..LinkChange::default() };
+            batch.set_link(LinkRef::Name(&endpoint.host_ifname), &change);
+            Ok(route.run(batch)?)
+        })
     }
 
     /// Binds one asked-for port on each address that it is for.
@@ -144,6 +161,8 @@ impl Inner {
     ) -> Result<Held> {
         let (first, last) = port.host_ports;
         let candidates: Vec<u16> = match (first, last) {
+            // No socket may hold these, so that nobody picks one.
+            (0, 0) if port.proto == Proto::Sctp => (0..RANDOM_ATTEMPTS).map(|_| random_port()).collect(),
             (0, 0) => vec![0; RANDOM_ATTEMPTS],
             (first, last) => (first..=last.max(first)).collect(),
         };
@@ -224,6 +243,13 @@ impl Inner {
         drop(state);
         let _ = self.folders.save_attachment(&endpoint.container_id, &attachment);
     }
+}
+
+fn random_port() -> u16 {
+    let mut bytes = [0; 2];
+    crate::random::fill(&mut bytes);
+    let (first, last) = RANDOM;
+    first + u16::from_ne_bytes(bytes) % (last - first + 1)
 }
 
 /// Where a host address leads; None where the container has no address at all.

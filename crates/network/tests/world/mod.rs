@@ -256,6 +256,23 @@ pub fn bound(published: &Published) -> u16 {
     published.bindings[0].host_port
 }
 
+/// Plays the monitor for TCP ports: what arrives at the sockets goes on to the container, and the answer back.
+pub fn serve_relays(published: Published) {
+    let mut sockets: Vec<Option<OwnedFd>> = published.sockets.into_iter().map(Some).collect();
+    for relay in published.relays.into_iter().filter(|relay| relay.proto == Proto::Tcp) {
+        let listener = TcpListener::from(sockets[relay.socket].take().unwrap());
+        listener.set_nonblocking(false).unwrap();
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (Ok(mut client), Ok(mut server)) = (client, TcpStream::connect(relay.target)) else {
+                    return;
+                };
+                let _ = std::io::copy(&mut server, &mut client);
+            }
+        });
+    }
+}
+
 /// Waits until something holds.
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;

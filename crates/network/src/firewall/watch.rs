@@ -1,0 +1,64 @@
+//! Looks after the rules while the engine runs: a thread that is told of every change to any rule. Somebody who flushes the host's
+//! rules, or brings up a firewall that forwards nothing, gets ours put back, or made way for, without a container having to
+//! start first. The thread begins with the first use of the rules and ends with the engine's last handle.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, Weak};
+
+use netlink::nft::Nft;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::{Inner, lock};
+
+/// Programs that set up a firewall make many changes in a row: ours comes after them.
+const SETTLE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+
+/// The thread, while it runs.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    /// One end of a pipe that nothing is ever written to; the thread sees it close.
+    alive: Mutex<Option<OwnedFd>>,
+}
+
+impl Watch {
+    /// Starts the thread in the calling thread's network namespace, unless it runs. Without it the rules are looked at with
+    /// their next change only.
+    pub(crate) fn start(&self, home: &Arc<Inner>) {
+        let mut alive = lock(&self.alive);
+        if alive.is_some() {
+            return;
+        }
+        let Ok((ended, ours)) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC) else { return };
+        let Ok(nft) = Nft::watch() else { return };
+        let home = Arc::downgrade(home);
+        let thread = std::thread::Builder::new()
+            .name("nft-watch".to_owned())
+            .stack_size(256 << 10)
+            .spawn(move || watch(nft, &ended, &home));
+        *alive = thread.is_ok().then_some(ours);
+    }
+
+    /// Ends the thread.
+    pub(crate) fn stop(&self) {
+        *lock(&self.alive) = None;
+    }
+}
+
+fn watch(mut nft: Nft, ended: &OwnedFd, home: &Weak<Inner>) {
+    loop {
+        let mut both = [PollFd::new(&nft, PollFlags::IN), PollFd::new(ended, PollFlags::IN)];
+        match poll(&mut both, None) {
+            Ok(_) if !both[1].revents().is_empty() => return,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
+        let mut end = [PollFd::new(ended, PollFlags::IN)];
+        if poll(&mut end, Some(&SETTLE)).is_ok_and(|ready| ready > 0) {
+            return;
+        }
+        nft.forget();
+        let Some(home) = home.upgrade() else { return };
+        home.look_after_rules();
+    }
+}
