@@ -89,6 +89,8 @@ pub enum Body {
     /// The container has come to a network with names: begin to answer at 127.0.0.11. Where that is done already nothing
     /// changes: who is asked was settled at create.
     Names(NamesSpec),
+    /// The container has other addresses: relays to the first of each pair lead to the second from now on.
+    Redirect(Vec<(SocketAddr, SocketAddr)>),
     /// Ask for the state. Answer: [`Reply::Status`].
     Status,
     /// Run the health check at once.

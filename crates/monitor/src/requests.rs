@@ -85,6 +85,10 @@ impl Monitor {
                 container.spec.log.tag = tag;
             }),
             Body::Names(spec) => self.begin_names(spec),
+            Body::Redirect(moves) => {
+                self.relays.redirect(&moves);
+                Ok(())
+            }
             Body::Status => return self.status().map(Some),
             Body::HealthCheckNow => return self.check_health_now(asker),
             Body::Shutdown => {

@@ -77,7 +77,8 @@ impl Inner {
                 sysctls::apply(settings, sandbox, &interface.ifname)?;
             }
             self.record(&endpoint)?;
-            self.choose_gateway(&endpoint, sandbox)
+            self.choose_gateway(&endpoint, sandbox)?;
+            self.follow_gateway(&endpoint.container_id)
         };
         if let Err(error) = finish(sandbox) {
             self.forget(&endpoint);
@@ -120,7 +121,7 @@ impl Inner {
             self.default_routes(&mut sandbox, &remaining, None)?;
         }
         self.forget(&endpoint);
-        Ok(())
+        self.follow_gateway(container_id)
     }
 
     /// A sandbox with a configured interface of a network in it, for the pool.

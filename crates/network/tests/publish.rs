@@ -5,7 +5,7 @@ mod world;
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 
-use network::{Endpoint, NetworkSpec, PortSpec, Proto, Published};
+use network::{Endpoint, EndpointSpec, NetworkSpec, PortSpec, Proto, Published};
 use world::*;
 
 const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -298,5 +298,42 @@ fn without_icc_published_ports_are_reached_all_the_same() {
         assert!(no_tcp(&other.netns, at(web.ip(), 80)));
         assert!(tcp(&other.netns, at(HOST, 8080)).is_some());
         assert!(tcp(&world.neighbour, at(HOST, 8080)).is_some());
+    });
+}
+
+#[test]
+fn ports_follow_a_container_from_network_to_network() {
+    world(|world| {
+        world.networks.create(spec("next", &[])).unwrap();
+        let web = world.container("web", "bridge");
+        web.serve_tcp(80);
+        web.serve_udp(53);
+        let ports = [port(8080, 80, Proto::Tcp), port(5353, 53, Proto::Udp)];
+        let _published = world.networks.publish(&ports, &web.endpoint).unwrap();
+        let reached = || tcp(&world.neighbour, at(HOST, 8080)) == Some(NEIGHBOUR);
+        assert!(reached());
+        let spec = EndpointSpec {
+            container_id: web.id().to_owned(),
+            container_name: "web".to_owned(),
+            ..EndpointSpec::default()
+        };
+        let next = world.networks.connect("next", &mut web.sandbox(), spec).unwrap();
+        assert!(reached());
+        let leave = |network: &str| {
+            world.networks.disconnect(network, web.id(), Some(web.netns.try_clone().unwrap())).unwrap();
+        };
+        leave("bridge");
+        assert!(reached());
+        assert_eq!(udp(&world.neighbour, at(HOST, 5353)), Some(NEIGHBOUR));
+        assert!(tcp(&web.netns, at(HOST, 8080)).is_some());
+        let bindings = world.networks.attachment(web.id()).bindings;
+        assert_eq!(bindings[0].target, next.ip.map(IpAddr::V4));
+
+        // Nobody else gets what is sent to it once it is nowhere.
+        leave("next");
+        let other = world.container_with("next", EndpointSpec::default());
+        other.serve_tcp(80);
+        assert!(!world.shell("nft list map inet naru publish4").contains("8080"));
+        assert!(no_tcp(&world.neighbour, at(HOST, 8080)));
     });
 }

@@ -2,12 +2,13 @@
 //! record changes, and the next start does the rest.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use ::network::{Driver, Endpoint, NetworkRecord, Sandbox};
+use ::network::{Binding, Driver, Endpoint, NetworkRecord, Sandbox};
 use api::{EndpointSettings, ErrorKind, NetworkConnectRequest, NetworkDisconnectRequest};
+use monitor::protocol::Body;
 
 use super::{endpoint, hosts};
 use crate::Engine;
@@ -39,6 +40,7 @@ impl Engine {
         changed.endpoints = endpoint::asked(&record);
         changed.endpoints.retain(|name, _| !self.names_network(name, &network));
         changed.endpoints.insert(network.name.clone(), settings.clone());
+        let bindings = self.networks.attachment(&container.id).bindings;
         let joined = match run {
             Some(run) => Some(self.join(&container, run, &network, &settings).await?),
             None => None,
@@ -51,6 +53,7 @@ impl Engine {
             return Err(error);
         }
         if let Some(joined) = joined {
+            self.redirect_relays(&container, &bindings).await;
             self.give_names(&container).await;
             self.change_hosts(&container, &[], &addresses(&joined)).await;
             self.network_event("connect", &network, Some(&container.id));
@@ -85,7 +88,9 @@ impl Engine {
                 if network.driver == Driver::Host {
                     return Err(Error::invalid(HOST_CONFLICT));
                 }
+                let bindings = self.networks.attachment(&container.id).bindings;
                 let left = self.leave(&container, run, network).await?;
+                self.redirect_relays(&container, &bindings).await;
                 self.change_hosts(&container, &addresses(&left), &[]).await;
             }
             _ if !was_asked => {
@@ -172,6 +177,22 @@ impl Engine {
             Ok(endpoint)
         })
         .await
+    }
+
+    /// Tells the monitor where published ports lead that it serves, after they moved to another of the container's addresses.
+    async fn redirect_relays(&self, container: &Container, before: &[Binding]) {
+        let after = self.networks.attachment(&container.id).bindings;
+        let moves: Vec<(SocketAddr, SocketAddr)> = before
+            .iter()
+            .zip(&after)
+            .map(|(before, after)| (before.relay, after.relay))
+            .filter(|(before, after)| before != after)
+            .collect();
+        if !moves.is_empty()
+            && let Some(monitor) = container.monitor()
+        {
+            monitor.tell(Body::Redirect(moves)).await;
+        }
     }
 
     /// `--force` with a container that does not exist (any more): its endpoint goes.

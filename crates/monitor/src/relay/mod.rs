@@ -5,6 +5,7 @@ mod tcp;
 mod udp;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -57,6 +58,20 @@ impl Relays {
                     }
                 }
                 None => self.held.push(socket),
+            }
+        }
+    }
+
+    /// Leads to other targets, as pairs of old and new. TCP connections stay where they are; peers of UDP begin anew.
+    pub fn redirect(&mut self, moves: &[(SocketAddr, SocketAddr)]) {
+        let new = |old: SocketAddr| moves.iter().find(|(from, _)| *from == old).map(|(_, to)| *to);
+        for listener in self.listeners.values_mut() {
+            listener.target = new(listener.target).unwrap_or(listener.target);
+        }
+        for (key, port) in &mut self.ports {
+            if let Some(target) = new(port.target()) {
+                port.redirect(target);
+                self.peers.retain(|_, of| of != key);
             }
         }
     }

@@ -46,6 +46,17 @@ impl Port {
         Ok(Self { socket, target, peers: HashMap::new(), inner: HashMap::new(), buffer })
     }
 
+    pub fn target(&self) -> SocketAddr {
+        self.target
+    }
+
+    /// Sends what comes from now on elsewhere, and forgets who sent before.
+    pub fn redirect(&mut self, target: SocketAddr) {
+        self.target = target;
+        self.peers.clear();
+        self.inner.clear();
+    }
+
     pub fn is_idle(&self) -> bool {
         self.inner.is_empty()
     }

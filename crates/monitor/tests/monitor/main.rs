@@ -69,6 +69,7 @@ const TESTS: &[Test] = tests! {
     relay:
         tcp_goes_both_ways_and_ends_one_way_at_a_time,
         udp_finds_its_way_back,
+        relays_follow_the_container_to_another_address,
         a_port_is_held_and_given_back;
 };
 

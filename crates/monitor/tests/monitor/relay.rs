@@ -84,6 +84,36 @@ pub fn udp_finds_its_way_back() {
     end(link, &mut world);
 }
 
+pub fn relays_follow_the_container_to_another_address() {
+    let targets = [(), ()].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let datagrams = [(), ()].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let (tcp, udp) = (TcpListener::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let (tcp_at, udp_at) = (tcp.local_addr().unwrap(), udp.local_addr().unwrap());
+    let mut world = World::new(FOREVER);
+    publish(&mut world, RelayProto::Tcp, tcp, targets[0].local_addr().unwrap());
+    publish(&mut world, RelayProto::Udp, udp, datagrams[0].local_addr().unwrap());
+    let mut link = world.start();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for number in 0..2 {
+        let mut stream = TcpStream::connect(tcp_at).unwrap();
+        let (mut server, _) = targets[number].accept().unwrap();
+        server.write_all(b"hi").unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.read_exact(&mut [0; 2]).unwrap();
+        client.send_to(b"hi", udp_at).unwrap();
+        datagrams[number].set_read_timeout(Some(PATIENCE)).unwrap();
+        datagrams[number].recv_from(&mut [0; 2]).unwrap();
+        if number == 0 {
+            let pair = |from: SocketAddr, to: SocketAddr| (from, to);
+            link.order(Body::Redirect(vec![
+                pair(targets[0].local_addr().unwrap(), targets[1].local_addr().unwrap()),
+                pair(datagrams[0].local_addr().unwrap(), datagrams[1].local_addr().unwrap()),
+            ]));
+        }
+    }
+    end(link, &mut world);
+}
+
 pub fn a_port_is_held_and_given_back() {
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = held.local_addr().unwrap();

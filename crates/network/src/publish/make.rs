@@ -62,7 +62,7 @@ impl Inner {
 
     /// Lets a container reach itself by the host's address also where bridges are filtered like routers (br_netfilter): there
     /// the translated packet goes back out of the port of the bridge by which it came.
-    fn hairpin(&self, endpoint: &Endpoint) -> Result<()> {
+    pub(super) fn hairpin(&self, endpoint: &Endpoint) -> Result<()> {
         if endpoint.host_ifname.is_empty() {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! Published ports: what is asked for, what was bound, and the sockets that hold the ports.
 
 mod bind;
+mod follow;
 mod make;
 
 use std::fmt;
