@@ -4,6 +4,7 @@
 mod bad_input;
 mod containers;
 mod engine;
+mod image_contents;
 mod images;
 mod network;
 mod world;

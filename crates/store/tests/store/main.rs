@@ -4,6 +4,7 @@ mod archives;
 mod browse;
 mod crash;
 mod images;
+mod inspect;
 mod layers;
 mod peers;
 mod skeleton;

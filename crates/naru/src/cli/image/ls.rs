@@ -1,15 +1,17 @@
-//! `image ls`, `images`: lists images.
+//! `image ls`, `images`: lists images; with a path, the files of one.
 
 use api::{ImageListQuery, ImageSummary};
 use client::Method;
 
 use super::super::{Context, Outcome, list, values};
+use super::files;
 use crate::format::{Clock, Format, image};
 
 /// Flags.
 #[derive(clap::Args)]
 pub struct Args {
     repository: Option<String>,
+    path: Option<String>,
     /// Show all images (default hides intermediate images)
     #[arg(short, long)]
     all: bool,
@@ -32,6 +34,9 @@ pub struct Args {
 
 /// Lists.
 pub async fn run(context: &Context, args: Args) -> Outcome {
+    if let (Some(image), Some(path)) = (&args.repository, &args.path) {
+        return files::run(context.client()?, image, path, args.format.as_deref()).await;
+    }
     let wanted = list::wanted(context, args.format.as_deref(), args.quiet, "imagesFormat");
     let mut filters = values::filters(&args.filter);
     if let Some(repository) = &args.repository {

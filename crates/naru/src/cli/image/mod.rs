@@ -1,9 +1,14 @@
 //! Verbs about images, one file each.
 
+pub mod cat;
+mod contents;
+pub mod diff;
+mod files;
 pub mod history;
 pub mod import;
 pub mod inspect;
 pub mod load;
+pub mod log;
 pub mod ls;
 pub mod prune;
 pub mod pull;
@@ -11,3 +16,5 @@ pub mod push;
 pub mod rm;
 pub mod save;
 pub mod tag;
+pub mod tree;
+pub mod verify;
