@@ -15,7 +15,7 @@ use crate::plan::ExecPlan;
 use crate::process::{self, Surroundings};
 use crate::root::Root;
 use crate::streams::{self, Streams};
-use crate::{ExecTarget, Launched, Stdio, child, join, prepare, terminal};
+use crate::{ExecTarget, Launched, Stdio, child, join, listener, prepare, terminal};
 
 /// Starts a process in a running container.
 pub fn exec(
@@ -47,7 +47,8 @@ pub fn exec_preserving(
     let streams = streams::prepare(stdio)?;
     let own_user = namespaces & sys::clone::NEWUSER != 0;
     let gathered = Surroundings::gather(theirs, prepare::host_proc()?, own_user)?;
-    let mut around = Surroundings { preserve_fds, ..gathered };
+    let listener = listener::connect(plan, "running")?;
+    let mut around = Surroundings { preserve_fds, listener, ..gathered };
 
     let entered = join::enter_pid(&pidfd)?;
     let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref());

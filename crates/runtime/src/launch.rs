@@ -13,7 +13,7 @@ use crate::join;
 use crate::plan::{LaunchPlan, MountSource, Namespace};
 use crate::prepare::{self, Prepared, Ready};
 use crate::process::Surroundings;
-use crate::{Launch, Launched, Stdio, hooks, streams, user_namespace};
+use crate::{Launch, Launched, Stdio, hooks, listener, streams, user_namespace};
 
 /// Starts a container. Returns when its program runs (`execve` succeeded). On an error nothing is left: the cgroup is removed,
 /// the child is reaped.
@@ -85,6 +85,7 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
         around: Surroundings {
             gate: extras.gate,
             preserve_fds: extras.preserve_fds,
+            listener: listener::connect(&plan.process, "creating")?,
             ..Surroundings::gather(theirs, proc, plan.namespaces.user != Namespace::Host)?
         },
         no_pivot: extras.no_pivot,

@@ -24,6 +24,7 @@ mod identity;
 mod init;
 mod join;
 mod launch;
+mod listener;
 mod masks;
 mod mount_options;
 mod plan;

@@ -92,6 +92,9 @@ pub struct Process {
     /// System call filter.
     #[serde(default, skip_serializing_if = "is_default")]
     pub seccomp: Option<Program>,
+    /// Who is given the filter's notifications.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub seccomp_listener: Option<SeccompListener>,
     /// AppArmor profile.
     #[serde(default, skip_serializing_if = "is_default")]
     pub apparmor: Option<String>,
@@ -104,6 +107,25 @@ pub struct Process {
     /// Less common settings.
     #[serde(default, skip_serializing_if = "is_default")]
     pub scheduling: Scheduling,
+}
+
+/// Who decides about system calls for which the filter says `SCMP_ACT_NOTIFY` (config-linux.md, "Seccomp"), and what is told to
+/// him about the container.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SeccompListener {
+    /// A listening socket (a stream of bytes) on the host.
+    pub path: PathBuf,
+    /// Passed on as it is.
+    #[serde(skip_serializing_if = "is_default")]
+    pub metadata: String,
+    /// The container's id.
+    pub id: String,
+    /// The bundle's path.
+    pub bundle: PathBuf,
+    /// The configuration's annotations.
+    #[serde(skip_serializing_if = "is_default")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// What [`crate::exec`] executes.

@@ -11,6 +11,7 @@ use rustix::thread::{Gid, Uid};
 use crate::channel::Channel;
 use crate::error::{During, LaunchError, Result};
 use crate::identity::{self, Identity};
+use crate::listener::Listener;
 use crate::plan::{Hooks, Process};
 use crate::root::Root;
 use crate::{gate, hooks, program, streams};
@@ -31,6 +32,8 @@ pub struct Surroundings {
     pub available: u64,
     /// What the program's start waits for, see [`crate::Extras::gate`].
     pub gate: Option<OwnedFd>,
+    /// Who is given the filter's notifications.
+    pub listener: Option<Listener>,
     /// Descriptors from 3 on that the program keeps.
     pub preserve_fds: u32,
 }
@@ -48,6 +51,7 @@ impl Surroundings {
             own_user,
             available,
             gate: None,
+            listener: None,
             preserve_fds: 0,
         })
     }
@@ -172,11 +176,15 @@ fn become_user(process: &Process, identity: &Identity, around: &Surroundings) ->
 
 /// Capabilities and filter, as near to `execve` as possible: a filter installed earlier would have to allow what we do.
 fn confine(process: &Process, around: &Surroundings) -> Result<()> {
-    let filter = || match &process.seccomp {
-        Some(program) => sys::seccomp::install(&program.instructions, program.flags)
-            .map(drop)
-            .during("seccomp", || "install the seccomp filter".to_owned()),
-        None => Ok(()),
+    let message = around.listener.as_ref().map(|listener| listener.message(&around.proc)).transpose()?;
+    let filter = || -> Result<()> {
+        let Some(program) = &process.seccomp else { return Ok(()) };
+        let notifications = sys::seccomp::install(&program.instructions, program.flags)
+            .during("seccomp", || "install the seccomp filter".to_owned())?;
+        match (&around.listener, &message, &notifications) {
+            (Some(listener), Some(message), Some(fd)) => listener.send(message, fd),
+            _ => Ok(()),
+        }
     };
     // Without no_new_privs only CAP_SYS_ADMIN may install one.
     if !process.no_new_privs {

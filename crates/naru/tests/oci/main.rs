@@ -1,8 +1,11 @@
 //! `naru oci` from outside, as an engine drives it: one process a verb. Needs root and busybox-static.
 
+mod engines;
 mod exec;
 mod hooks;
+mod kill;
 mod life;
 mod peers;
+mod seccomp;
 mod verbs;
 mod world;

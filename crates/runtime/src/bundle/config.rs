@@ -61,10 +61,12 @@ impl Bundle {
     }
 }
 
-/// The plan of another process, described in a file as `process` is in `config.json`.
-pub fn process_plan(text: &[u8], file: &str, seccomp: Option<seccomp::Program>) -> Result<ExecPlan> {
+/// The plan of another process, described in a file as `process` is in `config.json`; `first` is the container's.
+pub fn process_plan(text: &[u8], file: &str, first: &ExecPlan) -> Result<ExecPlan> {
     let process: oci_spec::runtime::Process = parse(text, file)?;
-    plan_process(&process, None, seccomp).map_err(|error| Error::Config(format!("{file}: {error}")))
+    let plan = plan_process(&process, None, first.seccomp.clone())
+        .map_err(|error| Error::Config(format!("{file}: {error}")))?;
+    Ok(ExecPlan { seccomp_listener: first.seccomp_listener.clone(), ..plan })
 }
 
 /// Limits that are described in a file as `linux.resources` is in `config.json`.

@@ -7,6 +7,7 @@ mod resources;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime as oci;
@@ -73,6 +74,7 @@ pub fn plan(spec: &Spec, options: &PlanOptions) -> Result<LaunchPlan> {
     };
     let mut first = process_plan(process, options.user.clone(), seccomp, options.host.last_capability)?;
     first.create_cwd = true;
+    first.seccomp_listener = listener(spec, linux, options)?;
     if let Some(personality) = linux.personality() {
         first.scheduling.personality = Some(match personality.domain() {
             oci::LinuxPersonalityDomain::PerLinux => 0,
@@ -125,6 +127,29 @@ pub fn compile(rules: &oci::LinuxSeccomp) -> Result<seccomp::Program> {
         .map_err(|error| PlanError::new(format!("linux.seccomp: {error}")))
 }
 
+fn listener(spec: &Spec, linux: &oci::Linux, options: &PlanOptions) -> Result<Option<SeccompListener>> {
+    let Some(seccomp) = linux.seccomp().as_ref().filter(|_| options.seccomp.is_none()) else {
+        return Ok(None);
+    };
+    let notifies = |rule: &oci::LinuxSyscall| rule.action() == oci::LinuxSeccompAction::ScmpActNotify;
+    let notifies = seccomp.syscalls().iter().flatten().any(notifies);
+    match seccomp.listener_path().as_ref().filter(|path| !path.as_os_str().is_empty()) {
+        None if notifies => fail("linux.seccomp.listenerPath: missing, and a rule says SCMP_ACT_NOTIFY"),
+        Some(path) if notifies => Ok(Some(SeccompListener {
+            path: path.clone(),
+            metadata: seccomp.listener_metadata().clone().unwrap_or_default(),
+            id: options.id.clone(),
+            bundle: options.bundle.clone(),
+            annotations: annotations(spec),
+        })),
+        _ => Ok(None),
+    }
+}
+
+fn annotations(spec: &Spec) -> BTreeMap<String, String> {
+    spec.annotations().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
 fn text(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| PlanError::new(format!("path {} is not UTF-8", path.display())))
 }
@@ -159,7 +184,10 @@ fn hooks(spec: &Spec, options: &PlanOptions) -> Result<Option<Hooks>> {
     if planned == Hooks::default() {
         return Ok(None);
     }
-    let annotations =
-        spec.annotations().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
-    Ok(Some(Hooks { id: options.id.clone(), bundle: options.bundle.clone(), annotations, ..planned }))
+    Ok(Some(Hooks {
+        id: options.id.clone(),
+        bundle: options.bundle.clone(),
+        annotations: annotations(spec),
+        ..planned
+    }))
 }

@@ -44,6 +44,7 @@ pub fn process_plan(
         no_new_privs: process.no_new_privileges().unwrap_or(false),
         oom_score_adj: process.oom_score_adj(),
         seccomp,
+        seccomp_listener: None,
         apparmor: process.apparmor_profile().clone().filter(|profile| !profile.is_empty()),
         selinux: process.selinux_label().clone().filter(|label| !label.is_empty()),
         terminal: process.terminal().unwrap_or(false),

@@ -77,7 +77,7 @@ fn plan(flags: &Parsed, container: &Container, args: &[String]) -> Result<ExecPl
     let base = &container.record().process;
     if let Some(path) = flags.value("process") {
         let text = std::fs::read(path).map_err(Failure::io(format!("read {path}")))?;
-        return Ok(runtime::bundle::process_plan(&text, path, base.seccomp.clone())?);
+        return Ok(runtime::bundle::process_plan(&text, path, base)?);
     }
     if args.is_empty() {
         return Err(Failure::usage("process args cannot be empty"));
