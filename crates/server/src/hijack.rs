@@ -47,7 +47,7 @@ where
             tokio::spawn(async move {
                 // An exec's JSON has been read to its end; an attach has no body. Either way nothing may be left.
                 drop(body);
-                match upgrade.await.map(|upgraded| take_over(upgraded)) {
+                match upgrade.await.map(take_over) {
                     Ok(Ok(stream)) => session(stream).await,
                     Ok(Err(error)) => tracing::warn!(%error, "take over an upgraded connection"),
                     Err(error) => tracing::debug!(%error, "client left before the upgrade"),

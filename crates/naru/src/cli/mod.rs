@@ -202,7 +202,10 @@ fn dispatch(arguments: Vec<OsString>) -> Outcome {
     let context = Context::new(globals);
     // One thread: a command waits for one engine, and threads cost more than they bring.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on((verb.run)(&context, &matches))
+    let outcome = runtime.block_on((verb.run)(&context, &matches));
+    // A thread may still wait for standard input; nobody waits for that thread.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// The verb with the longest name that the words begin with.

@@ -22,6 +22,15 @@ fn for_both(test: impl Fn(&World, &dyn Fn(&[&str]) -> Ran)) {
     }
 }
 
+/// For tests that need more of a command than its output.
+fn for_each_client(test: impl Fn(&World, std::process::Command)) {
+    for name in CLIENTS {
+        let world = World::new();
+        let command = if name == "docker" { world.docker_command() } else { world.naru_command() };
+        test(&world, command);
+    }
+}
+
 #[test]
 fn output_and_exit_code_arrive() {
     for_both(|_, run| {
@@ -54,6 +63,31 @@ fn standard_input_and_its_end_arrive() {
         child.stdin.take().unwrap().write_all(&vec![b'x'; 1 << 20]).unwrap();
         assert_eq!(ran(child.wait_with_output().unwrap()).line(), "1048576");
     }
+}
+
+#[test]
+fn an_open_standard_input_holds_nobody_up() {
+    let world = World::new();
+    let mut command = world.naru_command();
+    command.args(["run", "--rm", "-i", "busybox", "sh", "-c", "exit 3"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let _open = child.stdin.take();
+    eventually("the client is gone with its container", || child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
+#[test]
+fn signals_reach_the_container() {
+    for_each_client(|world, mut command| {
+        let script = "trap 'echo got; exit 5' USR1; echo ready; while :; do sleep 0.05; done";
+        command.args(["run", "--rm", "--name", "box", "busybox", "sh", "-c", script]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        eventually("the trap is set", || world.naru(["logs", "box"]).stdout == "ready\n");
+        // nsenter has become the client.
+        std::process::Command::new("kill").args(["-USR1", &child.id().to_string()]).status().unwrap();
+        let ran = ran(child.wait_with_output().unwrap());
+        assert_eq!((ran.code, ran.stdout.as_str()), (5, "ready\ngot\n"));
+    });
 }
 
 #[test]
