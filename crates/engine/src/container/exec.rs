@@ -273,6 +273,13 @@ impl Engine {
     pub async fn exec_inspect(&self, id: &str) -> Result<ExecInspectResponse> {
         let exec = self.containers.exec(id)?;
         let config = &exec.config;
+        // Who has seen the end of its stream asks for the exit code, and may be faster than the monitor's event: whatever the
+        // monitor has told is heard before it answers.
+        if matches!(*lock(&exec.state), State::Starting | State::Running { .. })
+            && let Ok(monitor) = exec.container.running_monitor()
+        {
+            let _ = monitor.request(Body::Status).await;
+        }
         let (running, exit_code, pid) = match *lock(&exec.state) {
             State::Created(_) => (false, None, 0),
             State::Starting => (true, None, 0),
