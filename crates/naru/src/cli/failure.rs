@@ -32,7 +32,7 @@ impl std::error::Error for Failure {}
 /// Prints an error; the exit code it stands for.
 pub fn report(error: &anyhow::Error) -> i32 {
     // Whoever read our output has seen enough.
-    if error.chain().any(|cause| is_broken_pipe(cause)) {
+    if error.chain().any(is_broken_pipe) {
         return 141;
     }
     if let Some(failure) = error.downcast_ref::<Failure>() {

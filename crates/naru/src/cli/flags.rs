@@ -14,7 +14,7 @@ pub enum Parsed {
     /// To run it.
     Matches(ArgMatches),
     /// `--help`.
-    Help(Command),
+    Help(Box<Command>),
 }
 
 /// Reads a verb's words.
@@ -26,7 +26,7 @@ pub fn parse(verb: &Verb, path: &str, words: &[String]) -> Result<Parsed, Failur
         .args_override_self(true);
     let sorted = match sort(&command, words).map_err(|reason| wrong_flag(verb, path, &reason))? {
         Some(sorted) => sorted,
-        None => return Ok(Parsed::Help(command)),
+        None => return Ok(Parsed::Help(Box::new(command))),
     };
     check_count(&command, verb, path, sorted.positionals.len())?;
     let mut arguments = sorted.flags;

@@ -59,6 +59,9 @@ pub use globals::{home, run_dir, variable};
 /// The exit code of a verb that did what it could.
 pub type Outcome = anyhow::Result<i32>;
 
+/// A verb under way.
+type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
+
 /// One verb.
 pub struct Verb {
     /// Its names: with its group first (`container ls`), then aliases (`container ps`, `ps`).
@@ -69,7 +72,7 @@ pub struct Verb {
     about: &'static str,
     /// Adds the flags to a command.
     command: fn(Command) -> Command,
-    run: for<'a> fn(&'a Context, &'a ArgMatches) -> Pin<Box<dyn Future<Output = Outcome> + 'a>>,
+    run: for<'a> fn(&'a Context, &'a ArgMatches) -> Running<'a>,
 }
 
 /// `verb!(module, ["container ls", "ps"], "[OPTIONS]", "List containers")`.
@@ -197,7 +200,7 @@ fn dispatch(arguments: Vec<OsString>) -> Outcome {
     };
     let matches = match flags::parse(verb, path, rest)? {
         flags::Parsed::Matches(matches) => matches,
-        flags::Parsed::Help(command) => return output::print(&help::verb(verb, path, command)).map(|()| 0),
+        flags::Parsed::Help(command) => return output::print(&help::verb(verb, path, *command)).map(|()| 0),
     };
     let context = Context::new(globals);
     // One thread: a command waits for one engine, and threads cost more than they bring.
