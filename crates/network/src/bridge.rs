@@ -52,10 +52,9 @@ impl Inner {
         }
     }
 
-    /// Puts the rules right after somebody changed any.
-    pub(crate) fn look_after_rules(&self) {
-        // What cannot be put right now is tried again, and reported, with the next change of ours.
-        let _ = lock(&self.firewall).look_after(&|| self.wanted());
+    /// Puts the rules right after somebody changed any; whether that worked. Why not is reported by the next change of ours.
+    pub(crate) fn look_after_rules(&self) -> bool {
+        lock(&self.firewall).look_after(&|| self.wanted()).is_ok()
     }
 
     /// Everything that should be in our table now: of the networks in use, and of every published port.

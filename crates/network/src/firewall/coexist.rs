@@ -20,27 +20,34 @@ fn comment(table: &str, bridge: &str) -> String {
     format!("{table}: {bridge}")
 }
 
-/// Makes way for `bridges` in every foreign forward chain that drops by policy. Adds only what is missing.
-pub(super) fn make_way(nft: &mut Nft, table: &str, bridges: &[String]) -> Result<()> {
+/// Makes way for `bridges` in every foreign forward chain that drops by policy. Adds only what is missing; with
+/// how many transactions.
+pub(super) fn make_way(nft: &mut Nft, table: &str, bridges: &[String]) -> Result<u32> {
+    let mut commits = 0;
     for_each_obstacle(nft, table, |nft, family, chain| {
         let rules = nft.rules(family, &chain.table, &chain.name)?;
         let mut transaction = Transaction::new(family, &chain.table);
+        let mut missing = false;
         for bridge in bridges {
             let comment = comment(table, bridge);
             if rules.iter().any(|rule| rule.comment.as_deref() == Some(&comment)) {
                 continue;
             }
+            missing = true;
             // The shape that iptables reads as `-i BRIDGE -j ACCEPT` and `-o BRIDGE -j ACCEPT`.
             let accept = |rule: Rule| rule.counter().verdict(Verdict::Accept).comment(comment.clone());
             transaction.insert_rule(&chain.name, &accept(Rule::new().oifname(bridge)));
             transaction.insert_rule(&chain.name, &accept(Rule::new().iifname(bridge)));
         }
+        commits += u32::from(missing);
         Ok(nft.commit(transaction)?)
-    })
+    })?;
+    Ok(commits)
 }
 
-/// Takes back what [`make_way`] added, for one bridge or for all of this table's engine.
-pub(super) fn give_way_back(nft: &mut Nft, table: &str, bridge: Option<&str>) -> Result<()> {
+/// Takes back what [`make_way`] added, for one bridge or for all of this table's engine; with how many transactions.
+pub(super) fn give_way_back(nft: &mut Nft, table: &str, bridge: Option<&str>) -> Result<u32> {
+    let mut commits = 0;
     let wanted = match bridge {
         Some(bridge) => comment(table, bridge),
         None => format!("{table}: "),
@@ -51,19 +58,22 @@ pub(super) fn give_way_back(nft: &mut Nft, table: &str, bridge: Option<&str>) ->
                 continue;
             }
             let mut transaction = Transaction::new(family, &chain.table);
+            let mut found = false;
             for rule in nft.rules(family, &chain.table, &chain.name)? {
                 let ours = rule.comment.is_some_and(|comment| match bridge {
                     Some(_) => comment == wanted,
                     None => comment.starts_with(&wanted),
                 });
                 if ours {
+                    found = true;
                     transaction.delete_rule(&chain.name, rule.handle);
                 }
             }
             nft.commit(transaction)?;
+            commits += u32::from(found);
         }
     }
-    Ok(())
+    Ok(commits)
 }
 
 fn for_each_obstacle(

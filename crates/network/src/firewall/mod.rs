@@ -43,15 +43,17 @@ impl Firewall {
             return Ok(());
         }
         let wanted = wanted();
+        let mut commits = 0;
         // The first time, the table may be from before a crash, with old targets under the right keys: replaced without a look.
         if self.generation.is_none() || !self.is_as(&wanted)? {
             let transaction = ruleset::replace_table(&self.table, &wanted.elements);
             self.nft()?.commit(transaction)?;
+            commits += 1;
         }
         let table = self.table.clone();
-        let nft = self.nft()?;
-        coexist::make_way(nft, &table, &wanted.bridges)?;
-        self.generation = Some(nft.generation()?);
+        commits += coexist::make_way(self.nft()?, &table, &wanted.bridges)?;
+        // Counted, not read: what others did meanwhile must not pass for ours.
+        self.generation = Some(generation.wrapping_add(commits));
         self.in_use = true;
         Ok(())
     }
@@ -93,9 +95,8 @@ impl Firewall {
         self.add(elements, wanted)?;
         let table = self.table.clone();
         let bridges = [bridge.to_owned()];
-        let nft = self.nft()?;
-        coexist::make_way(nft, &table, &bridges)?;
-        self.generation = Some(nft.generation()?);
+        let commits = coexist::make_way(self.nft()?, &table, &bridges)?;
+        self.count(commits);
         Ok(())
     }
 
@@ -126,10 +127,14 @@ impl Firewall {
     ) -> Result<()> {
         self.remove(elements, wanted)?;
         let table = self.table.clone();
-        let nft = self.nft()?;
-        coexist::give_way_back(nft, &table, Some(bridge))?;
-        self.generation = Some(nft.generation()?);
+        let commits = coexist::give_way_back(self.nft()?, &table, Some(bridge))?;
+        self.count(commits);
         Ok(())
+    }
+
+    /// Notes changes of our own.
+    fn count(&mut self, commits: u32) {
+        self.generation = self.generation.map(|generation| generation.wrapping_add(commits));
     }
 
     /// Removes the table and every rule of ours elsewhere.
@@ -143,7 +148,7 @@ impl Firewall {
             transaction.delete_table();
             nft.commit(transaction)?;
         }
-        coexist::give_way_back(nft, &table, None)
+        coexist::give_way_back(nft, &table, None).map(drop)
     }
 
     fn is_untouched(&mut self) -> Result<bool> {

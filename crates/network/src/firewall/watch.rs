@@ -14,6 +14,9 @@ use crate::{Inner, lock};
 /// Programs that set up a firewall make many changes in a row: ours comes after them.
 const SETTLE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
+/// Rules that cannot be put right, because others are at them still, are tried again this often.
+const ATTEMPTS: usize = 20;
+
 /// The thread, while it runs.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
@@ -53,12 +56,16 @@ fn watch(mut nft: Nft, ended: &OwnedFd, home: &Weak<Inner>) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(_) => return,
         }
-        let mut end = [PollFd::new(ended, PollFlags::IN)];
-        if poll(&mut end, Some(&SETTLE)).is_ok_and(|ready| ready > 0) {
-            return;
+        for _ in 0..ATTEMPTS {
+            let mut end = [PollFd::new(ended, PollFlags::IN)];
+            if poll(&mut end, Some(&SETTLE)).is_ok_and(|ready| ready > 0) {
+                return;
+            }
+            nft.forget();
+            let Some(home) = home.upgrade() else { return };
+            if home.look_after_rules() {
+                break;
+            }
         }
-        nft.forget();
-        let Some(home) = home.upgrade() else { return };
-        home.look_after_rules();
     }
 }
