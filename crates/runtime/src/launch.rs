@@ -64,7 +64,7 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
     let procs = entry.as_ref().map_or(&[][..], |entry| &entry.procs);
     let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref());
 
-    let own_user = plan.namespaces.user == Namespace::New;
+    let own_user = plan.namespaces.user != Namespace::Host;
     let wait = match () {
         () if own_user => Wait::First,
         () if !procs.is_empty() && plan.namespaces.cgroup == Namespace::New => Wait::First,
@@ -97,15 +97,20 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
 
     let (flags, entered) = join::enter(&plan.namespaces, netns)?;
     let mut parents_end = Some(ours);
-    let child = sys::clone3(flags, unified.map(AsFd::as_fd), || {
+    let body = || {
         drop(parents_end.take());
         let Err(error) = child::run(&mut setup);
         setup.around.channel.failed(&error);
         1
-    });
+    };
+    let unified = unified.map(AsFd::as_fd);
+    let child = match &plan.namespaces.user {
+        Namespace::Path(path) => user_namespace::clone_into(path, flags, unified, body),
+        _ => sys::clone3(flags, unified, body).during("launch", what),
+    };
     let left = entered.leave();
     drop(umask);
-    let child = child.during("launch", what)?;
+    let child = child?;
     let Setup { prepared, around, .. } = setup;
     // Or the end of the line would never come.
     drop(around);
@@ -155,6 +160,8 @@ fn supervise(
         let namespaces = &plan.namespaces;
         if namespaces.user == Namespace::New {
             user_namespace::write_mappings(pid, &namespaces.uid_mappings, &namespaces.gid_mappings)?;
+        }
+        if namespaces.user != Namespace::Host {
             map_mounts(plan, prepared, pid)?;
         }
         join_cgroups(procs, pid)?;

@@ -21,6 +21,9 @@ pub const NEWPID: u64 = libc::CLONE_NEWPID as u64;
 /// `CLONE_NEWNET`.
 pub const NEWNET: u64 = libc::CLONE_NEWNET as u64;
 
+/// `CLONE_PARENT`: the child is the caller's sibling, and its parent's to reap. The caller must be a child that SIGCHLD tells of.
+pub const PARENT: u64 = libc::CLONE_PARENT as u64;
+
 /// `CLONE_INTO_CGROUP` (libc's constant has lost its only bit).
 const INTO_CGROUP: u64 = 1 << 33;
 
@@ -56,7 +59,8 @@ pub fn clone3(
     let arguments = Arguments {
         flags: namespaces | libc::CLONE_PIDFD as u64 | if cgroup.is_some() { INTO_CGROUP } else { 0 },
         pidfd: (&raw mut pidfd) as u64,
-        exit_signal: libc::SIGCHLD as u64,
+        // A sibling takes over its creator's.
+        exit_signal: if namespaces & PARENT == 0 { libc::SIGCHLD as u64 } else { 0 },
         cgroup: cgroup.map_or(0, |fd| fd.as_raw_fd() as u64),
         ..Arguments::default()
     };

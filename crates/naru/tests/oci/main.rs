@@ -7,5 +7,6 @@ mod kill;
 mod life;
 mod peers;
 mod seccomp;
+mod users;
 mod verbs;
 mod world;

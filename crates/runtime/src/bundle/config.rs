@@ -77,15 +77,14 @@ pub fn resources_plan(text: &[u8], file: &str) -> Result<cgroup::Resources> {
 
 /// Unknown fields are passed over. A wrong one is looked for by a second, slower reading.
 fn parse<T: DeserializeOwned>(text: &[u8], file: &str) -> Result<T> {
-    serde_json::from_slice(text).or_else(|error| {
+    serde_json::from_slice(text).map_err(|error| {
         let mut reader = serde_json::Deserializer::from_slice(text);
-        match serde_path_to_error::deserialize::<_, T>(&mut reader) {
-            Ok(_) => Err(Error::Config(format!("{file}: {error}"))),
-            Err(error) if error.path().iter().next().is_none() => {
-                Err(Error::Config(format!("{file}: {}", error.inner())))
+        Error::Config(match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+            Err(error) if error.inner().is_data() => {
+                format!("{file}: {}: {}", error.path(), error.inner())
             }
-            Err(error) => Err(Error::Config(format!("{file}: {}: {}", error.path(), error.inner()))),
-        }
+            _ => format!("{file}: {error}"),
+        })
     })
 }
 

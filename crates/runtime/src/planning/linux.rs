@@ -33,10 +33,6 @@ pub fn namespaces(linux: &oci::Linux) -> Result<Namespaces> {
             None => Namespace::New,
         };
     }
-    if let Namespace::Path(path) = &all.user {
-        // Every other namespace would have to be made by a process that is inside already.
-        return fail(format!("joining the user namespace {} is not supported", path.display()));
-    }
     if all.mount != Namespace::New {
         return fail("a container needs a new mount namespace");
     }

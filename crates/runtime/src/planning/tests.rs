@@ -82,8 +82,9 @@ fn what_is_refused() {
             "User namespaces enabled, but no uid or gid mappings found",
         ),
         (
-            json!({"linux": {"namespaces": [{"type": "mount"}, {"type": "user", "path": "/u"}]}}),
-            "joining the user namespace /u is not supported",
+            json!({"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW",
+                "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]}}}),
+            "linux.seccomp.listenerPath: missing, and a rule says SCMP_ACT_NOTIFY",
         ),
         (
             json!({"linux": {"sysctl": {"kernel.panic": "1"}}}),

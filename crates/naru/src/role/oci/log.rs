@@ -16,7 +16,7 @@ impl Log {
     }
 
     /// Also to this file.
-    pub fn to_file(&mut self, path: &str) {
+    pub fn write_to(&mut self, path: &str) {
         self.path = Some(path.to_owned()).filter(|path| !path.is_empty());
     }
 

@@ -115,7 +115,7 @@ fn dispatch(arguments: &[OsString], log: &mut Log) -> Result<i32> {
     let words = arguments::words(arguments)?;
     let global = arguments::parse(&words, GLOBAL, arguments::Order::FlagsFirst)?;
     if let Some(path) = global.value("log") {
-        log.to_file(path);
+        log.write_to(path);
     }
     match global.value("log-format") {
         None | Some("text") => {}
