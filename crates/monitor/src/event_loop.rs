@@ -120,6 +120,10 @@ impl Monitor {
                     names.tick(&mut self.timers);
                 }
             }
+            Timer::Settled => {
+                // Costs nothing but memory when it fails.
+                let _ = sys::memory::forget_program();
+            }
         }
     }
 

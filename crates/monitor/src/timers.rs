@@ -21,6 +21,8 @@ pub(crate) enum Timer {
     Relays,
     /// Look for name servers that do not answer.
     Names,
+    /// The start is over: give back what only it needed.
+    Settled,
 }
 
 #[derive(Debug, Default)]

@@ -7,6 +7,7 @@ pub mod clone;
 pub mod exec;
 pub mod fdpass;
 pub mod fsutil;
+pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;
