@@ -70,7 +70,8 @@ fn user() -> String {
 fn root() -> String {
     let mounts = read("/proc/self/mounts");
     let kind = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    let kind = kind.filter(|fields| fields.get(1) == Some(&"/")).filter_map(|fields| fields.get(2).copied());
+    let mut kind =
+        kind.filter(|fields| fields.get(1) == Some(&"/")).filter_map(|fields| fields.get(2).copied());
     let mut names: Vec<String> = fs::read_dir("/")
         .into_iter()
         .flatten()
@@ -78,7 +79,7 @@ fn root() -> String {
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    format!("{} with {}", kind.last().unwrap_or("a file system"), names.join(" "))
+    format!("{} with {}", kind.next_back().unwrap_or("a file system"), names.join(" "))
 }
 
 /// Interfaces with their addresses.
