@@ -60,8 +60,8 @@ impl Store {
     /// Stores bytes under their sha256.
     pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest> {
         let digest = Digest::sha256(bytes);
+        self.inner.protect_blob(&digest);
         if self.has_blob(&digest) {
-            self.inner.protect_blob(&digest);
             return Ok(digest);
         }
         let mut blob = self.new_blob()?;

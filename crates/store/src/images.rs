@@ -126,11 +126,12 @@ impl Store {
         parent: Option<&Digest>,
         name: Option<&Reference>,
     ) -> Result<ImageRecord> {
-        let _use = self.inner.gc.read().unwrap_or_else(PoisonError::into_inner);
+        let _lease = self.lease();
         let config = config.to_bytes();
         self.put_blob(&config)?;
         let manifest = Manifest::new(Descriptor::of(MediaType::OCI_CONFIG, &config), layers).to_bytes();
         self.put_blob(&manifest)?;
+        let _use = self.inner.gc.read().unwrap_or_else(PoisonError::into_inner);
         self.add_image_locked(&Descriptor::of(MediaType::OCI_MANIFEST, &manifest), None, parent, name)
     }
 

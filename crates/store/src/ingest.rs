@@ -71,10 +71,9 @@ impl Store {
         let name = format!("{}-{}", digest.algorithm().as_str(), digest.hex());
         let path = self.inner.root.join("ingest").join(name);
         let mut ingest = Ingest { store: self.clone(), digest: digest.clone(), size, path, open: None };
+        self.inner.protect_blob(digest);
         if !self.has_blob(digest) {
             ingest.open = Some(open(&ingest.path, digest, size)?);
-        } else {
-            self.inner.protect_blob(digest);
         }
         Ok(ingest)
     }

@@ -129,8 +129,8 @@ impl Store {
         let chain = chain_id(parent, &staged.diff_id);
         let what = format!("publish layer {}", staged.diff_id);
         let context = || what.clone();
+        self.inner.protect_layer(&chain);
         if let Some(layer) = self.layer(&chain) {
-            self.inner.protect_layer(&chain);
             return Ok(layer);
         }
         let parents = match parent {
@@ -142,7 +142,6 @@ impl Store {
         let record = serde_json::to_vec(&record).map_err(|error| Error::corrupt_by(context(), error))?;
         std::fs::write(path.join("layer.json"), record).context(context)?;
         self.inner.mark_layer(&chain)?;
-        self.inner.protect_layer(&chain);
         let target = self.inner.layer_dir(&chain);
         let cwd = rustix::fs::CWD;
         match renameat_with(cwd, &path, cwd, &target, RenameFlags::NOREPLACE) {
@@ -162,8 +161,9 @@ impl Store {
         media_type: &MediaType,
         compressed: impl Read + Send,
     ) -> Result<LayerInfo> {
-        if let Some(layer) = self.layer(&chain_id(parent, diff_id)) {
-            self.inner.protect_layer(&layer.chain_id);
+        let chain = chain_id(parent, diff_id);
+        self.inner.protect_layer(&chain);
+        if let Some(layer) = self.layer(&chain) {
             return Ok(layer);
         }
         let staged = self.stage_layer(diff_id, media_type, compressed)?;
@@ -225,12 +225,12 @@ impl Store {
         let manifest = self.manifest(manifest)?;
         let config = self.config(&manifest.config.digest)?;
         let chains = config.chain_ids();
-        let missing: Vec<usize> = (0..chains.len().min(manifest.layers.len()))
-            .filter(|at| self.layer(&chains[*at]).is_none())
-            .collect();
         for chain in &chains {
             self.inner.protect_layer(chain);
         }
+        let missing: Vec<usize> = (0..chains.len().min(manifest.layers.len()))
+            .filter(|at| self.layer(&chains[*at]).is_none())
+            .collect();
         let jobs = missing.iter().map(|at| {
             let (layer, diff_id) = (&manifest.layers[*at], &config.rootfs.diff_ids[*at]);
             move |tell: &Tell<'_>| {

@@ -97,15 +97,18 @@ impl Leases {
 }
 
 impl Inner {
-    /// A blob appeared (or was found when asked for): every lease held now protects it.
+    /// A blob is about to appear, or to be looked for: every lease held now protects it. A collection that has decided already
+    /// ends first, so what is found afterwards stays. Not for holders of the collection lock.
     pub fn protect_blob(&self, digest: &Digest) {
+        let _collecting = self.gc.read().unwrap_or_else(PoisonError::into_inner);
         for held in held(&self.leases).active.values_mut() {
             held.blobs.insert(digest.clone());
         }
     }
 
-    /// A layer appeared.
+    /// As [`Inner::protect_blob`], for a layer.
     pub fn protect_layer(&self, chain: &Digest) {
+        let _collecting = self.gc.read().unwrap_or_else(PoisonError::into_inner);
         for held in held(&self.leases).active.values_mut() {
             held.layers.insert(chain.clone());
         }

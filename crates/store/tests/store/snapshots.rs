@@ -97,6 +97,22 @@ const CHANGES: [(ChangeKind, &str); 9] = [
     (ChangeKind::Added, "/opaque/fresh"),
 ];
 
+/// What the runtime mounts on, which no image has to bring.
+const SKELETON: [&str; 12] = [
+    ".dockerenv",
+    "dev",
+    "dev/console",
+    "dev/pts",
+    "dev/shm",
+    "etc",
+    "etc/hostname",
+    "etc/hosts",
+    "etc/mtab",
+    "etc/resolv.conf",
+    "proc",
+    "sys",
+];
+
 fn check(world: &World, expect_overlay: bool) {
     let record = world.image(Some("app"), &layers());
     let folder = container(world.store.root(), "c1");
@@ -107,7 +123,7 @@ fn check(world: &World, expect_overlay: bool) {
         let open = Opened::new(&mount, &rootfs);
         let found = tree(&open.path, true);
         let names: Vec<_> = found.keys().map(String::as_str).collect();
-        let want = [
+        let mut want = [
             "bin",
             "bin/tool",
             "etc",
@@ -117,7 +133,10 @@ fn check(world: &World, expect_overlay: bool) {
             "opaque",
             "opaque/deep",
             "opaque/deep/new",
-        ];
+        ]
+        .to_vec();
+        want.extend(SKELETON.iter().filter(|name| **name != "etc"));
+        want.sort_unstable();
         assert_eq!(names, want);
         assert!(found["bin/tool"].contains("4755 5:0 1000000000.0"), "{}", found["bin/tool"]);
         assert!(found["etc/b"].starts_with("file 2"));
@@ -211,13 +230,13 @@ fn a_container_as_a_plain_copy_where_overlayfs_is_not_to_be_had() {
 }
 
 #[test]
-fn an_image_without_layers_is_an_empty_root() {
+fn an_image_without_layers_is_a_root_to_mount_on() {
     let world = World::new();
     let folder = container(world.store.root(), "c");
     let rootfs = world.store.create_snapshot(&folder, None).unwrap();
     let mount = world.store.mount(&rootfs).unwrap();
     let attached = Attached::new(&mount);
-    assert!(tree(&attached.path, false).is_empty());
+    assert!(tree(&attached.path, false).keys().eq(SKELETON));
     std::fs::write(attached.path.join("x"), "12345").unwrap();
     assert_eq!(world.store.size_rw(&rootfs).unwrap(), 5);
 }
@@ -232,7 +251,8 @@ fn more_layers_than_one_mount_option_holds() {
     let rootfs = world.store.create_snapshot(&folder, Some(&record.id)).unwrap();
     let mount = world.store.mount(&rootfs).unwrap();
     let attached = Attached::new(&mount);
-    assert_eq!(std::fs::read_dir(&attached.path).unwrap().count(), 151);
+    let names = SKELETON.iter().filter(|name| !name.contains('/')).count();
+    assert_eq!(std::fs::read_dir(&attached.path).unwrap().count(), 151 + names);
     assert_eq!(std::fs::read_to_string(attached.path.join("last")).unwrap(), "149");
     drop(attached);
     drop(mount);

@@ -5,6 +5,7 @@ mod contents;
 pub mod diff;
 mod files;
 pub mod history;
+pub mod images;
 pub mod import;
 pub mod inspect;
 pub mod load;
