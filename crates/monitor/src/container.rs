@@ -34,9 +34,6 @@ use crate::tasks::{Owner, Task};
 use crate::time::Stamp;
 use crate::timers::Timer;
 
-/// When a start counts as over: containers that live as briefly as that are not worth a system call.
-const SETTLED_AFTER: Duration = Duration::from_secs(1);
-
 pub(crate) struct Container {
     pub spec: MonitorSpec,
     pub state: State,
@@ -131,7 +128,6 @@ impl Monitor {
             backoff: Backoff::default(),
         });
         self.launch(clients)?;
-        self.timers.set(Timer::Settled, SETTLED_AFTER);
         self.relays.start(&relays, ports);
         let state = self.container.as_ref().map(|container| container.state.clone()).unwrap_or_default();
         Ok(Reply::Started {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use crate::connections::Connections;
 use crate::container::{Container, Phase};
@@ -19,6 +20,9 @@ use crate::timers::{Timer, Timers};
 
 /// The largest piece that is read at once. The one buffer of the monitor.
 const BUFFER: usize = 16 << 10;
+
+/// When a request counts as done: containers and sessions that live as briefly as that are not worth a system call.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
 /// Everything a monitor is. Its parts are in the files that are named after them.
 pub(crate) struct Monitor {
@@ -87,6 +91,7 @@ impl Monitor {
             Token::Listener => self.connections.accept(),
             Token::Connection(key) => {
                 for (request, fds) in self.connections.ready(key, flags, &mut self.buffer) {
+                    self.timers.set(Timer::Settled, SETTLED_AFTER);
                     self.request(key, request, fds);
                 }
             }

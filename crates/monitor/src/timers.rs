@@ -21,7 +21,7 @@ pub(crate) enum Timer {
     Relays,
     /// Look for name servers that do not answer.
     Names,
-    /// The start is over: give back what only it needed.
+    /// Starts and other requests are over: give back what only they needed.
     Settled,
 }
 

@@ -185,7 +185,7 @@ pub(crate) fn lists_filter(world: &mut World) -> Body<'_> {
         assert_eq!(shown.command, "sh -c 'sleep 1000'");
         assert!(shown.status.starts_with("Up "), "{}", shown.status);
         for (filters, expected) in [
-            (r#"{"name":["run"]}"#, 1),
+            (r#"{"name":["runs"]}"#, 1),
             (r#"{"name":["^/runs$"]}"#, 1),
             (r#"{"status":["exited"]}"#, 1),
             (r#"{"exited":["5"]}"#, 1),
