@@ -5,6 +5,8 @@ use super::{files, images};
 
 /// Flags.
 #[derive(clap::Args)]
+// Two structs of the same name would be two groups of the same name.
+#[group(skip)]
 pub struct Args {
     #[command(flatten)]
     list: images::Args,
