@@ -35,9 +35,7 @@ fn resolv_conf() {
 
 /// Serves `big.example` truncated over UDP and whole over TCP, `v6.example` with AAAA only, `broken.example` with SERVFAIL.
 async fn dns_server() -> SocketAddr {
-    let udp = UdpSocket::bind("127.0.0.1:0".parse::<SocketAddr>().unwrap()).await.unwrap();
-    let address = udp.local_addr().unwrap();
-    let tcp = TcpListener::bind(address).await.unwrap();
+    let (udp, tcp, address) = one_port().await;
     tokio::spawn(async move {
         let mut buffer = [0; 512];
         while let Ok((length, peer)) = udp.recv_from(&mut buffer).await {
@@ -58,6 +56,17 @@ async fn dns_server() -> SocketAddr {
         }
     });
     address
+}
+
+/// A port that is free for both protocols: another test may have either half of the first one.
+async fn one_port() -> (UdpSocket, TcpListener, SocketAddr) {
+    loop {
+        let udp = UdpSocket::bind("127.0.0.1:0".parse::<SocketAddr>().unwrap()).await.unwrap();
+        let address = udp.local_addr().unwrap();
+        if let Ok(tcp) = TcpListener::bind(address).await {
+            return (udp, tcp, address);
+        }
+    }
 }
 
 fn answer(question: &[u8], over_tcp: bool) -> Vec<u8> {
