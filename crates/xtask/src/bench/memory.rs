@@ -14,6 +14,8 @@ pub fn print(bench: &Bench) -> Result<()> {
     for peer in bench.peers.iter().filter(|peer| PROCESSES.iter().any(|(name, ..)| *name == peer.name)) {
         peer.ok(&["run", "-d", "--name", "idle", "--network", "none", "busybox", "sleep", "100000"])?;
     }
+    // A monitor gives pages back a second after the last request.
+    std::thread::sleep(std::time::Duration::from_secs(2));
     println!("memory with one idle container");
     for (name, engine, helper) in PROCESSES {
         let found: Vec<(u64, String)> = processes();
