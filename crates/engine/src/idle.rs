@@ -25,6 +25,12 @@ impl Idle {
         Activity { held: Arc::clone(&self.held) }
     }
 
+    /// Resolves when somebody holds a guard.
+    pub(crate) async fn busy(&self) {
+        // As below, waiting cannot fail.
+        let _ = self.held.subscribe().wait_for(|count| *count > 0).await;
+    }
+
     /// Resolves when the count has stayed zero for `timeout`; never without one.
     pub(crate) async fn wait(&self, timeout: Option<Duration>) {
         let Some(timeout) = timeout else { return std::future::pending().await };

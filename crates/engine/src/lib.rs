@@ -46,6 +46,9 @@ pub use events::Events;
 pub use idle::Activity;
 pub use images::LoadSink;
 
+/// How long after the last request memory is given back.
+const QUIET: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// One engine: everything below one root folder. Made by [`Engine::start`], shared by `Arc`.
 pub struct Engine {
     pub(crate) config: EngineConfig,
@@ -75,6 +78,15 @@ impl Engine {
     /// Resolves when nothing has been going on for the configured idle time; never when that is not set.
     pub async fn until_idle(&self) {
         self.idle.wait(self.config.idle_timeout).await;
+    }
+
+    /// Gives memory that requests needed back to the host, whenever there has been none for a moment. Never resolves.
+    pub async fn keep_small(&self) {
+        loop {
+            self.idle.wait(Some(QUIET)).await;
+            sys::memory::trim_heap();
+            self.idle.busy().await;
+        }
     }
 
     /// Makes everything durable before an orderly exit. Containers go on running.

@@ -1,4 +1,4 @@
-//! Memory of this process's own program.
+//! Memory of this process that it does not need any more.
 
 use std::io;
 
@@ -60,6 +60,15 @@ pub fn forget_program() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Gives free heap memory back to the kernel. glibc keeps what it once had; other allocators are left alone.
+pub fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim may be called at any time by any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ fn serve(options: Options) -> anyhow::Result<()> {
         let leave = async {
             tokio::select! {
                 name = told_to_stop() => tracing::info!(signal = name, "stopping"),
+                () = engine.keep_small() => {}
                 () = engine.until_idle() => tracing::info!("nothing to do, leaving"),
             }
             let paths = listening.paths.clone();
