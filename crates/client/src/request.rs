@@ -13,6 +13,7 @@ use crate::Client;
 use crate::body::Body;
 use crate::error::{Error, Result};
 use crate::lines::Lines;
+use crate::pool::Busy;
 use crate::response::Response;
 use crate::upgrade::{self, Upgraded};
 
@@ -228,6 +229,8 @@ impl Request {
         mut sender: http1::SendRequest<Body>,
         body: Body,
     ) -> Result<Response, (bool, Error)> {
+        // An engine may answer before it has read a stream to its end, and then never do so.
+        let is_kept = !matches!(body, Body::Reader(_));
         let mut request = http::Request::new(body);
         *request.method_mut() = self.method.clone();
         let doing = || format!("{} {}", self.method, self.path);
@@ -246,8 +249,8 @@ impl Request {
                 std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
             (error.is_canceled() || error.is_closed(), self.client.broken(doing(), reason))
         })?;
-        self.client.pool().put(sender);
-        Ok(Response::new(response, doing()))
+        let connection = is_kept.then(|| Busy::new(self.client.clone(), sender));
+        Ok(Response::new(response, connection, doing()))
     }
 
     async fn connect(&self) -> Result<http1::SendRequest<Body>> {

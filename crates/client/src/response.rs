@@ -1,4 +1,5 @@
-//! An answer whose status was good: headers now, the body in one piece or as it arrives.
+//! An answer whose status was good: headers now, the body in one piece or as it arrives. At the body's end its connection is
+//! free for the next request.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -6,19 +7,23 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use crate::error::{Error, Result};
+use crate::pool::Busy;
 
 /// An answer.
 pub struct Response {
     parts: http::response::Parts,
     body: Incoming,
+    /// The connection, until the body has been read.
+    connection: Option<Busy>,
     /// The request, for errors.
     doing: String,
 }
 
 impl Response {
-    pub(crate) fn new(response: http::Response<Incoming>, doing: String) -> Self {
+    /// An answer; without `connection` this one is not used again.
+    pub(crate) fn new(response: http::Response<Incoming>, connection: Option<Busy>, doing: String) -> Self {
         let (parts, body) = response.into_parts();
-        Self { parts, body, doing }
+        Self { parts, body, connection, doing }
     }
 
     /// Its status.
@@ -41,12 +46,18 @@ impl Response {
                 return Ok(Some(bytes));
             }
         }
+        if let Some(connection) = self.connection.take() {
+            connection.release().await;
+        }
         Ok(None)
     }
 
     /// The whole body.
     pub async fn bytes(self) -> Result<Bytes> {
         let collected = self.body.collect().await.map_err(|error| Error::protocol(&self.doing, error))?;
+        if let Some(connection) = self.connection {
+            connection.release().await;
+        }
         Ok(collected.to_bytes())
     }
 
