@@ -11,7 +11,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, Result};
 
-use crate::tar::{Entry, Time};
+use crate::tar::{Entry, Kind, Time};
 
 /// What a file should look like from outside.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,7 @@ impl Attributes {
             Some(owner) => owner,
             None => (id(entry.uid)?, id(entry.gid)?),
         };
+        let bounded = |time| if entry.kind == Kind::Symlink { time } else { bounded(time) };
         let mtime = bounded(entry.mtime);
         // Docker: a file is never older in access than in modification.
         let atime = entry.atime.map_or(mtime, |atime| bounded(atime).max(mtime));
@@ -63,7 +64,7 @@ impl Attributes {
         for (name, value) in &self.xattrs {
             tolerate(fsetxattr(file, name.as_slice(), value, XattrFlags::empty()))?;
         }
-        if self.mode != created & !creator.umask || (!owned && self.mode & 0o6000 != 0) {
+        if self.mode != created & !creator.umask || self.mode_disturbed(owned) {
             fchmod(file, Mode::from_raw_mode(self.mode))?;
         }
         futimens(file, &self.times())
@@ -79,7 +80,7 @@ impl Attributes {
         for (name, value) in &self.xattrs {
             tolerate(fsetxattr(file, name.as_slice(), value, XattrFlags::empty()))?;
         }
-        if stat.st_mode & 0o7777 != self.mode || (!owned && self.mode & 0o6000 != 0) {
+        if stat.st_mode & 0o7777 != self.mode || self.mode_disturbed(owned) {
             fchmod(file, Mode::from_raw_mode(self.mode))?;
         }
         futimens(file, &self.times())
@@ -98,11 +99,17 @@ impl Attributes {
             let path = xattr_path(dir, name);
             tolerate(lsetxattr(path.as_slice(), key.as_slice(), value, XattrFlags::empty()))?;
         }
-        if !link && (stat.st_mode & 0o7777 != self.mode || (!owned && self.mode & 0o6000 != 0)) {
+        if !link && (stat.st_mode & 0o7777 != self.mode || self.mode_disturbed(owned)) {
             // The magic link leads to this very inode; a path could have become a symbolic link meanwhile.
             chmod(format!("/proc/self/fd/{}", file.as_raw_fd()), Mode::from_raw_mode(self.mode))?;
         }
         utimensat(dir, name, &self.times(), AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    /// What was just set has changed the mode: an owner took set-id bits away, an access control list has its own idea.
+    fn mode_disturbed(&self, owned: bool) -> bool {
+        let acl = || self.xattrs.iter().any(|(name, _)| name == b"system.posix_acl_access");
+        (!owned && self.mode & 0o6000 != 0) || acl()
     }
 
     pub fn times(&self) -> Timestamps {
@@ -111,9 +118,10 @@ impl Attributes {
     }
 }
 
-/// Times before 1970 become 1970, as in Docker.
+/// Times before 1970, and those that nanoseconds in 63 bits can't count, become 1970: as in Docker, for all but symbolic links.
 fn bounded(time: Time) -> Time {
-    if time.seconds < 0 { Time::default() } else { time }
+    let last = i64::MAX / 1_000_000_000;
+    if (0..last).contains(&time.seconds) { time } else { Time::default() }
 }
 
 pub(crate) fn uid(uid: u32) -> Option<Uid> {

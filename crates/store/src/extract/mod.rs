@@ -27,7 +27,7 @@ use rustix::io::Errno;
 use crate::decompress::read_error;
 use crate::error::{Context, Error, Result};
 use crate::fsutil::{is_whiteout, lstat, open_in_root, remove_tree};
-use crate::tar::{Entry, Kind, Reader, TarError};
+use crate::tar::{Entry, Kind, Reader, TarError, Time};
 
 pub(crate) use attrs::{Attributes, is_opaque, is_overlay_xattr, set_opaque, xattr_path};
 pub(crate) use dirs::Folder;
@@ -224,6 +224,12 @@ impl<'a> Extractor<'a> {
         }
         let create = || linkat(&folder, target_name, dir, name, AtFlags::empty());
         self.placed(path, dir, name, &what, create)?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+            // So in Docker: another name of a symbolic link changes its owner, not its time.
+            let mtime = Time { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as i64 };
+            let atime = Time { seconds: stat.st_atime, nanoseconds: stat.st_atime_nsec as i64 };
+            return self.attributes(path, dir, name, &Attributes { mtime, atime, ..attributes.clone() });
+        }
         self.attributes(path, dir, name, attributes)
     }
 

@@ -8,9 +8,9 @@ use std::os::fd::AsFd;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::{Extractor, join, refuse, show, split};
+use super::{Extractor, join, refuse, set_opaque, show, split};
 use crate::error::{Context, Error, Result};
-use crate::fsutil::{lstat, make_whiteout};
+use crate::fsutil::{listable, lstat, make_whiteout};
 
 const PREFIX: &[u8] = b".wh.";
 /// AUFS' own files carry this prefix; of them only the opaque marker means anything today.
@@ -55,8 +55,14 @@ impl Extractor<'_> {
             self.root_opaque = true;
             return Ok(());
         }
-        self.folder(parent)?;
-        self.folder_record(parent).opaque = true;
+        let folder = self.folder(parent)?;
+        match self.dirs.get_mut(parent) {
+            Some(record) => record.opaque = true,
+            // Reached through a symbolic link: the mark belongs where that leads.
+            None => listable(folder.as_fd())
+                .and_then(|folder| set_opaque(folder.as_fd()))
+                .context(|| format!("entry {}: make opaque", show(parent)))?,
+        }
         Ok(())
     }
 }

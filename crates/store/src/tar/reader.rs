@@ -407,5 +407,7 @@ fn xattrs(records: &Records) -> Vec<(Vec<u8>, Vec<u8>)> {
             None => xattrs.push((name.to_vec(), value.clone())),
         }
     }
+    // An empty value means "as if absent" (POSIX pax): there is no way to say an empty attribute.
+    xattrs.retain(|(_, value)| !value.is_empty());
     xattrs
 }

@@ -9,4 +9,5 @@ mod layers;
 mod peers;
 mod skeleton;
 mod snapshots;
+mod tree;
 mod world;
