@@ -18,6 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use image::Digest;
 use serde::Deserialize;
 
+use crate::aws::{self, EcrRegistry};
 use crate::error::{Cause, Error, Result};
 use crate::http::{Http, Outgoing};
 use crate::url;
@@ -186,7 +187,12 @@ impl TokenCache {
 
 /// Answers the challenges of one registry for one caller. Shared by all requests of an operation.
 pub(crate) struct Authorizer {
+    /// What the caller gave.
     auth: Auth,
+    /// Whose password we can fetch ourselves, when the caller gave none.
+    ecr: Option<EcrRegistry>,
+    /// The ECR password in use.
+    fetched: Mutex<Option<Auth>>,
     registries: crate::Registries,
     challenges: Mutex<Arc<[Challenge]>>,
     /// One token request at a time: the second caller finds the first one's token in the cache.
@@ -194,9 +200,16 @@ pub(crate) struct Authorizer {
 }
 
 impl Authorizer {
-    pub fn new(registries: crate::Registries, auth: Option<Auth>) -> Self {
+    /// `registry` is the host that is spoken to. A public registry gets a password only where one is `needed`.
+    pub fn new(registries: crate::Registries, auth: Option<Auth>, registry: &str, needed: bool) -> Self {
+        let auth = auth.unwrap_or_default();
+        let ecr = EcrRegistry::parse(registry).filter(|ecr| {
+            auth.is_empty() && registries.config().aws.is_some() && (needed || !ecr.is_public())
+        });
         Authorizer {
-            auth: auth.unwrap_or_default(),
+            auth,
+            ecr,
+            fetched: Mutex::new(None),
             registries,
             challenges: Mutex::new(Arc::new([])),
             fetching: tokio::sync::Mutex::new(()),
@@ -213,24 +226,43 @@ impl Authorizer {
     }
 
     /// The `Authorization` header for a request that needs `scopes`; `None` where the registry wants none.
-    /// `fresh` skips the cache: the last token was refused.
+    /// `refused` is one that the registry did not take: it is not given out again.
     pub async fn header(
         &self,
         http: &Http,
         scopes: &[String],
-        fresh: bool,
+        refused: Option<&HeaderValue>,
     ) -> Result<Option<HeaderValue>, Cause> {
         if !self.auth.registry_token.is_empty() {
             return bearer(&self.auth.registry_token).map(Some);
         }
         let challenges = self.challenges.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
         if let Some(challenge) = challenges.iter().find(|challenge| challenge.is_bearer()) {
-            return self.token(http, challenge, scopes, fresh).await.map(Some);
+            return self.token(http, challenge, scopes, refused).await.map(Some);
         }
         if challenges.iter().any(Challenge::is_basic) {
-            return self.auth.basic().map(Some).ok_or(Cause::NoCredentials);
+            return self.caller(refused).await?.basic().map(Some).ok_or(Cause::NoCredentials);
         }
         Ok(None)
+    }
+
+    /// Whether a password that is refused can be replaced by a new one.
+    pub fn is_renewable(&self) -> bool {
+        self.ecr.is_some()
+    }
+
+    /// Who asks: as the caller said, else by AWS credentials where the registry is ECR's.
+    async fn caller(&self, refused: Option<&HeaderValue>) -> Result<Auth, Cause> {
+        let Some(ecr) = &self.ecr else { return Ok(self.auth.clone()) };
+        let known = self.fetched.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        let refused = known.as_ref().filter(|known| refused.is_some() && known.basic().as_ref() == refused);
+        if let (Some(known), None) = (&known, refused) {
+            return Ok(known.clone());
+        }
+        let found = aws::password(&self.registries, ecr, refused.map(|auth| auth.password.as_str())).await;
+        let found = found.map_err(|error| Cause::Aws(Box::new(error)))?.unwrap_or_default();
+        *self.fetched.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(found.clone());
+        Ok(found)
     }
 
     async fn token(
@@ -238,8 +270,9 @@ impl Authorizer {
         http: &Http,
         challenge: &Challenge,
         scopes: &[String],
-        fresh: bool,
+        refused: Option<&HeaderValue>,
     ) -> Result<HeaderValue, Cause> {
+        let caller = self.caller(refused).await?;
         let realm = challenge.parameter("realm").unwrap_or_default();
         let mut scopes = scopes.to_vec();
         scopes.sort();
@@ -248,19 +281,17 @@ impl Authorizer {
             realm: realm.to_owned(),
             service: challenge.parameter("service").unwrap_or_default().to_owned(),
             scopes,
-            principal: self.auth.principal(),
+            principal: caller.principal(),
         };
-        let before = self.registries.0.tokens.get(&key);
-        if let (Some(token), false) = (&before, fresh) {
-            return Ok(token.clone());
-        }
-        let _turn = self.fetching.lock().await;
-        if let Some(token) = self.registries.0.tokens.get(&key)
-            && Some(&token) != before.as_ref()
-        {
+        let usable = || self.registries.0.tokens.get(&key).filter(|token| Some(token) != refused);
+        if let Some(token) = usable() {
             return Ok(token);
         }
-        let (token, _) = fetch_token(http, &self.auth, &key, false).await?;
+        let _turn = self.fetching.lock().await;
+        if let Some(token) = usable() {
+            return Ok(token);
+        }
+        let (token, _) = fetch_token(http, &caller, &key, false).await?;
         self.registries.0.tokens.put(key, token.clone());
         Ok(token.value)
     }

@@ -39,6 +39,8 @@ pub struct RegistriesConfig {
     pub user_agent: String,
     /// Files that name resolution reads; tests point these elsewhere.
     pub resolver: crate::resolve::Files,
+    /// Where AWS credentials for Amazon ECR come from; `None`: nobody looks for any.
+    pub aws: Option<crate::aws::Environment>,
 }
 
 /// Proxy URLs, as in `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`.
@@ -92,6 +94,7 @@ impl Default for RegistriesConfig {
             retry: Retry::default(),
             user_agent: concat!("naru/", env!("CARGO_PKG_VERSION")).to_owned(),
             resolver: crate::resolve::Files::default(),
+            aws: None,
         }
     }
 }
@@ -103,6 +106,7 @@ pub struct Registries(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub config: RegistriesConfig,
     pub tokens: TokenCache,
+    pub ecr: crate::aws::Tokens,
     pub resolver: Resolver,
     pub proxies: Arc<Matcher>,
     pub roots: SystemRoots,
@@ -124,6 +128,7 @@ impl Registries {
         let cpus = std::thread::available_parallelism().map_or(2, usize::from);
         Registries(Arc::new(Inner {
             tokens: TokenCache::default(),
+            ecr: crate::aws::Tokens::default(),
             resolver: Resolver::new(config.resolver.clone()),
             proxies: Arc::new(matcher),
             roots: SystemRoots::default(),

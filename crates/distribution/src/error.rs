@@ -131,6 +131,9 @@ pub enum Cause {
     /// Basic authentication is wanted, and nobody is logged in.
     #[error("no basic auth credentials")]
     NoCredentials,
+    /// AWS gave no password for its registry.
+    #[error(transparent)]
+    Aws(Box<crate::aws::Error>),
     /// The token server or the registry refused while a token was being fetched.
     #[error(transparent)]
     Refused(Refusal),

@@ -1,8 +1,8 @@
 //! HTTP/1.1 towards one registry: redirects, time-outs, retries, and errors in the words Go's client uses.
 //!
 //! HTTP/1.1 on purpose: each layer gets a TCP connection of its own, as with Docker, instead of one shared HTTP/2 window.
-//! `Authorization` is dropped for good at the first redirect to another scheme, host or port: blob storage must never see
-//! a registry's token. This module knows nothing of repositories or of what a 401 means.
+//! `Authorization` and every other header marked as sensitive are dropped for good at the first redirect to another scheme,
+//! host or port: blob storage must never see a registry's token. This module knows nothing of repositories or of what a 401 means.
 
 use std::io;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::config::{Registries, Retry};
@@ -36,7 +37,7 @@ const COMMIT_PATIENCE: u32 = 10;
 /// A pool of connections with one TLS configuration: a registry, what it redirects to, and its token server.
 pub(crate) struct Http {
     client: Client<HttpsConnector<Dialer>, Body>,
-    registries: Registries,
+    proxies: Arc<Matcher>,
     user_agent: HeaderValue,
     pub retry: Retry,
 }
@@ -118,15 +119,28 @@ impl Payload {
 }
 
 impl Http {
-    /// `host` is the registry as in the reference, `verify` is false for an insecure registry.
+    /// `certs` are those of the registry, `verify` is false for an insecure one.
     pub fn new(registries: &Registries, certs: tls::HostCerts, verify: bool) -> Result<Self> {
+        let proxies = registries.0.proxies.clone();
+        Self::with(registries, certs, verify, proxies, registries.0.config.retry)
+    }
+
+    /// For what is on this machine or beside it: never through a proxy.
+    pub fn direct(registries: &Registries, retry: Retry) -> Result<Self> {
+        let proxies = Arc::new(Matcher::builder().build());
+        Self::with(registries, tls::HostCerts::default(), true, proxies, retry)
+    }
+
+    fn with(
+        registries: &Registries,
+        certs: tls::HostCerts,
+        verify: bool,
+        proxies: Arc<Matcher>,
+        retry: Retry,
+    ) -> Result<Self> {
         let inner = &registries.0;
-        let retry = inner.config.retry;
-        let dialer = Dialer {
-            resolver: inner.resolver.clone(),
-            proxies: inner.proxies.clone(),
-            timeout: retry.connect,
-        };
+        let dialer =
+            Dialer { resolver: inner.resolver.clone(), proxies: proxies.clone(), timeout: retry.connect };
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls::client_config(&inner.roots, certs, verify)?)
             .https_or_http()
@@ -141,7 +155,7 @@ impl Http {
         let user_agent = HeaderValue::from_str(&inner.config.user_agent).map_err(|_| {
             Error::Configuration("the user agent holds characters that no header may hold".to_owned())
         })?;
-        Ok(Http { client, registries: registries.clone(), user_agent, retry })
+        Ok(Http { client, proxies, user_agent, retry })
     }
 
     /// Sends again after transient failures, with growing delays. For requests that may be repeated.
@@ -182,8 +196,7 @@ impl Http {
             };
             tracing::debug!(from = %url::without_query(&request.uri), to = %url::without_query(&target), "redirected");
             if !url::same_origin(&origin, &target) {
-                request.headers.remove(header::AUTHORIZATION);
-                request.headers.remove(header::COOKIE);
+                drop_secrets(&mut request.headers);
             }
             if response.status() == StatusCode::SEE_OTHER && request.method != Method::HEAD {
                 request.method = Method::GET;
@@ -206,7 +219,7 @@ impl Http {
             headers.insert(header::CONTENT_LENGTH, length.into());
         }
         if outgoing.uri.scheme_str() == Some("http")
-            && let Some(proxy) = self.registries.0.proxies.intercept(&outgoing.uri)
+            && let Some(proxy) = self.proxies.intercept(&outgoing.uri)
             && let Some(auth) = proxy.basic_auth()
         {
             headers.insert(header::PROXY_AUTHORIZATION, auth.clone());
@@ -240,6 +253,18 @@ impl Retry {
     /// The wait before try number `attempt + 1`.
     pub(crate) fn delay(&self, attempt: u32) -> Duration {
         self.base.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(self.max)
+    }
+}
+
+/// What only the host that was addressed may see.
+fn drop_secrets(headers: &mut HeaderMap) {
+    let secret = |name: &header::HeaderName| {
+        matches!(*name, header::AUTHORIZATION | header::COOKIE)
+            || headers.get_all(name).iter().any(HeaderValue::is_sensitive)
+    };
+    let names: Vec<_> = headers.keys().filter(|name| secret(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
     }
 }
 

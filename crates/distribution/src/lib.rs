@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod auth;
+pub mod aws;
 mod config;
 pub mod credentials;
 mod dial;

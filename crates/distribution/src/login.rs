@@ -46,7 +46,7 @@ async fn login_at(registries: &Registries, endpoint: Endpoint, auth: &Auth) -> R
             identity_token = refresh;
         }
         None => {
-            let authorization = session.authorizer().header(&session.http, &[], false).await;
+            let authorization = session.authorizer().header(&session.http, &[], None).await;
             let authorization = authorization.map_err(|cause| request.error(cause))?;
             request.headers.extend(authorization.map(|value| (header::AUTHORIZATION, value)));
         }

@@ -59,7 +59,8 @@ impl Session {
         let http = Arc::new(Http::new(registries, certs, endpoint.verify)?);
         // A mirror must not be handed the password for the registry it stands in for.
         let auth = auth.filter(|auth| !endpoint.mirror || auth.server_address.contains(&endpoint.host));
-        let authorizer = Authorizer::new(registries.clone(), auth.cloned());
+        let needed = access == Access::PullPush;
+        let authorizer = Authorizer::new(registries.clone(), auth.cloned(), &endpoint.host, needed);
         let scopes = if repository.is_empty() { Vec::new() } else { vec![scope(repository, access)] };
         let session = Session { http, endpoint, repository: repository.to_owned(), authorizer, scopes };
         let ping = Outgoing::get(session.base_uri("/v2/")?);
@@ -107,38 +108,47 @@ impl Session {
 
     async fn authorised(&self, request: Outgoing, retry: bool) -> Result<Answer> {
         let mut scopes = self.scopes.clone();
-        let mut fresh = false;
+        let (mut retried, mut refused) = (false, None);
         loop {
             let mut attempt = request.clone();
-            let authorization = self.authorizer.header(&self.http, &scopes, fresh).await;
+            let authorization = self.authorizer.header(&self.http, &scopes, refused.as_ref()).await;
             let authorization = authorization.map_err(|cause| request.error(cause))?;
             let by_password = authorization.as_ref().is_some_and(is_basic);
-            attempt.headers.extend(authorization.map(|value| (header::AUTHORIZATION, value)));
+            attempt.headers.extend(authorization.clone().map(|value| (header::AUTHORIZATION, value)));
             let answer = match retry {
                 true => self.http.send_with_retries(attempt).await?,
                 false => self.http.send(attempt).await?,
             };
-            if answer.status() != StatusCode::UNAUTHORIZED
-                || fresh
-                || by_password
+            // ECR says 403 to a password that has ended.
+            let renewable = self.authorizer.is_renewable();
+            let is_refused = answer.status() == StatusCode::UNAUTHORIZED
+                || (answer.status() == StatusCode::FORBIDDEN && renewable);
+            if !is_refused
+                || retried
+                || (by_password && !renewable)
                 || !url::same_origin(&request.uri, &answer.uri)
             {
                 return Ok(answer);
             }
             let challenges = Challenge::all(answer.headers());
+            retried = true;
+            refused = authorization;
+            if by_password {
+                self.authorizer.challenge(challenges);
+                continue;
+            }
             let asked = challenges.iter().filter_map(|challenge| challenge.parameter("scope"));
             let asked: Vec<String> = asked.flat_map(|scopes| scopes.split(' ')).map(str::to_owned).collect();
-            let refused =
+            let too_little =
                 challenges.iter().any(|challenge| challenge.parameter("error") == Some("insufficient_scope"));
             // The token server gave what it gives; asking for the same again changes nothing.
-            if refused && asked.iter().all(|scope| scopes.contains(scope)) {
+            if too_little && asked.iter().all(|scope| scopes.contains(scope)) {
                 return Ok(answer);
             }
             scopes.extend(asked);
             if !self.authorizer.challenge(challenges) {
                 return Ok(answer);
             }
-            fresh = true;
         }
     }
 

@@ -97,6 +97,11 @@ impl HostCerts {
         Ok(certs)
     }
 
+    /// One more authority, from a file.
+    pub fn authority(path: &Path) -> Result<HostCerts> {
+        Ok(HostCerts { authorities: read_certificates(path)?, client: None })
+    }
+
     /// Whether somebody has said by which authority this registry is to be checked.
     pub fn has_authorities(&self) -> bool {
         !self.authorities.is_empty()

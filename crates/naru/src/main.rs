@@ -11,6 +11,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod aws;
 mod cli;
 mod format;
 mod role;

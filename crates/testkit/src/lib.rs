@@ -7,6 +7,7 @@
 
 mod http;
 pub mod images;
+mod moto;
 mod pki;
 mod proxy;
 mod registry;
@@ -14,6 +15,7 @@ mod token;
 
 pub use http::Seen;
 pub use images::{Entry, ImageSpec, LayerSpec, Pushed};
+pub use moto::Moto;
 pub use pki::{Ca, Issued};
 pub use proxy::{Fault, Proxy, When};
 pub use registry::{Registry, RegistryBuilder};

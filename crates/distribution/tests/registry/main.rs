@@ -1,6 +1,7 @@
 //! The registry client against Debian's docker-registry, a token server and a network that fails.
 
 mod auth;
+mod ecr;
 mod faults;
 mod pull;
 mod push;

@@ -2,11 +2,11 @@
 
 use api::{ImageCreateQuery, JsonMessage};
 use client::{Lines, Method};
-use distribution::credentials::Credentials;
 use image::Reference;
 use term::progress::Progress;
 
-use super::{Context, variable};
+use super::Context;
+use super::registry_auth::{self, Purpose};
 
 /// Where progress is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,17 +36,10 @@ pub async fn pull(
         ..ImageCreateQuery::default()
     };
     let mut request = context.client()?.request(Method::POST, "/images/create").parameters(&query);
-    if let Some(credentials) = registry_auth(context, &reference.registry)? {
-        request = request.header("x-registry-auth", credentials);
+    if let Some(auth) = registry_auth::find(context, &reference.registry, Purpose::Read).await? {
+        request = request.header(registry_auth::HEADER, auth.to_header());
     }
     draw_all(request.lines().await?, draw).await
-}
-
-/// The user's credentials for a registry, as engines take them; `None` when there are none.
-pub fn registry_auth(context: &Context, registry: &str) -> anyhow::Result<Option<String>> {
-    let given = variable("DOCKER_AUTH_CONFIG");
-    let auth = Credentials::load(context.config_dir(), given.as_deref())?.lookup(registry)?;
-    Ok((!auth.is_empty()).then(|| auth.to_header()))
 }
 
 /// Draws a stream of progress to its end. An error in the stream is the verb's error.

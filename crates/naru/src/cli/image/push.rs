@@ -5,7 +5,8 @@ use client::{Lines, Method};
 use image::Reference;
 
 use super::super::pull_image::{self, Draw};
-use super::super::{Context, Failure, Outcome, output, path, platform, registry_auth};
+use super::super::registry_auth::{self, Purpose};
+use super::super::{Context, Failure, Outcome, output, path, platform};
 
 /// Flags.
 #[derive(clap::Args)]
@@ -45,7 +46,7 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
     };
     let path = path::image(&reference.familiar_name(), "/push")?;
     let request = context.client()?.request(Method::POST, path).parameters(&query);
-    let auth = registry_auth::header(context, &reference.registry)?;
+    let auth = registry_auth::header(context, &reference.registry, Purpose::Write).await?;
     let response = request.header(registry_auth::HEADER, auth).send().await?;
     let draw = if args.quiet { Draw::Quiet } else { Draw::Stdout };
     pull_image::draw_all(Lines::new(response), draw).await?;

@@ -3,7 +3,8 @@
 use api::{ImageSearchQuery, ImageSearchResponseItem};
 use client::Method;
 
-use super::super::{Context, Outcome, list, registry_auth, values};
+use super::super::registry_auth::{self, Purpose};
+use super::super::{Context, Outcome, list, values};
 use crate::format::{Format, search};
 
 /// Flags.
@@ -31,7 +32,7 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
         Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
         _ => image::DEFAULT_REGISTRY,
     };
-    let auth = registry_auth::header(context, registry)?;
+    let auth = registry_auth::header(context, registry, Purpose::Read).await?;
     let query = ImageSearchQuery {
         filters: values::filters(&args.filter),
         limit: args.limit,
