@@ -37,7 +37,12 @@ pub struct Part {
 }
 
 /// Opens what has to be opened outside.
-pub fn prepare(plan: &LaunchPlan, mount: &Mount, cgroup: &cgroup::Cgroup) -> Result<CgroupView> {
+pub fn prepare(
+    plan: &LaunchPlan,
+    mount: &Mount,
+    cgroup: &cgroup::Cgroup,
+    in_user_namespace: bool,
+) -> Result<CgroupView> {
     if cgroup.host().is_v2() {
         return Ok(CgroupView::Unified);
     }
@@ -64,10 +69,7 @@ pub fn prepare(plan: &LaunchPlan, mount: &Mount, cgroup: &cgroup::Cgroup) -> Res
         let name = hierarchy.mount.file_name().and_then(|name| name.to_str()).unwrap_or("cgroup").to_owned();
         parts.push(Part { name, controllers: controllers.to_vec(), bind });
     }
-    let tmpfs = match plan.namespaces.user {
-        Namespace::Host => Some(skeleton(mount, &parts)?),
-        _ => None,
-    };
+    let tmpfs = if in_user_namespace { None } else { Some(skeleton(mount, &parts)?) };
     Ok(CgroupView::Hierarchies { tmpfs, parts })
 }
 
@@ -98,12 +100,30 @@ fn skeleton(mount: &Mount, parts: &[Part]) -> Result<OwnedFd> {
     Ok(tmpfs)
 }
 
+/// The host's own tree.
+fn hosts(mount: &Mount) -> Result<OwnedFd> {
+    let what = || describe(mount);
+    let fd = filesystem::clone_tree(rustix::fs::CWD, Path::new("/sys/fs/cgroup"), true, true)
+        .during("mount", what)?;
+    let attributes = sys::mount::Attributes {
+        set: mount.attributes,
+        recursive: true,
+        ..sys::mount::Attributes::default()
+    };
+    sys::mount::setattr(&fd, c"", attributes).during("mount", what)?;
+    Ok(fd)
+}
+
 /// Mounts the view on `target`. Runs in the child, in its cgroup.
-pub fn attach(view: &CgroupView, mount: &Mount, target: impl AsFd) -> Result<()> {
+pub fn attach(view: &CgroupView, mount: &Mount, target: impl AsFd, in_user_namespace: bool) -> Result<()> {
     let what = || describe(mount);
     let (prepared, parts) = match view {
         CgroupView::Unified => {
-            let fd = new("cgroup2", &[], mount.attributes, &what()).create_in_child()?;
+            let fd = match new("cgroup2", &[], mount.attributes, &what()).create_in_child() {
+                // Its root would be in a cgroup namespace that is not the user namespace's own.
+                Err(_) if in_user_namespace => hosts(mount)?,
+                result => result?,
+            };
             filesystem::attach(&fd, target).during("mount", what)?;
             keep(fd);
             return Ok(());

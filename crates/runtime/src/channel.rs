@@ -21,6 +21,8 @@ pub enum Message {
     Ready,
     /// The master of its terminal.
     Terminal(OwnedFd),
+    /// A process in between has made the child: its pidfd.
+    Born(OwnedFd),
     /// All is done but `execve`: if the line ends now, without another word, the program runs.
     Executing,
     /// It did not work.
@@ -91,6 +93,11 @@ impl Channel {
         sys::fdpass::send(&self.0, b"t", &[master.as_fd()])
     }
 
+    /// Process in between: see [`Message::Born`].
+    pub fn born(&self, pidfd: impl AsFd) -> io::Result<()> {
+        sys::fdpass::send(&self.0, b"b", &[pidfd.as_fd()])
+    }
+
     /// Child: see [`Message::Failed`].
     pub fn failed(&self, error: &LaunchError) {
         let json = serde_json::to_vec(error).unwrap_or_default();
@@ -128,6 +135,7 @@ impl Channel {
             Some((b't', _)) => {
                 fds.into_iter().next().map(|fd| Some(Message::Terminal(fd))).ok_or_else(invalid)
             }
+            Some((b'b', _)) => fds.into_iter().next().map(|fd| Some(Message::Born(fd))).ok_or_else(invalid),
             Some((b'f', json)) => Ok(Some(Message::Failed(serde_json::from_slice(json)?))),
             Some(_) => Err(invalid()),
         }

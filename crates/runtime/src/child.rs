@@ -39,6 +39,8 @@ pub struct Setup<'a> {
     pub no_pivot: bool,
     /// Stay in the launcher's session keyring.
     pub keep_keyring: bool,
+    /// The process comes into its user namespace as somebody else.
+    pub become_root: bool,
 }
 
 /// When the child waits for the launcher.
@@ -63,7 +65,7 @@ pub fn run(setup: &mut Setup<'_>) -> Result<Infallible> {
     if setup.wait == Wait::First {
         channel.wait()?;
     }
-    if plan.namespaces.user != Namespace::Host {
+    if setup.become_root {
         become_root()?;
     }
     if !setup.keep_keyring {
@@ -183,9 +185,10 @@ fn mounts<'a>(plan: &'a LaunchPlan, prepared: &Prepared, root: &Root) -> Result<
                 };
                 Some(match new.create_in_child() {
                     // The namespace that it would show is not the user namespace's own.
-                    Err(_) if plan.namespaces.user != Namespace::Host && host_view(fstype).is_some() => {
+                    Err(_) if prepared.in_user_namespace && host_view(fstype).is_some() => {
                         borrow_view(fstype, mount)?
                     }
+                    Err(_) if prepared.in_user_namespace && fstype == "devpts" => without_group(new)?,
                     result => result?,
                 })
             }
@@ -195,7 +198,7 @@ fn mounts<'a>(plan: &'a LaunchPlan, prepared: &Prepared, root: &Root) -> Result<
             (Some(fd), _) | (None, Ready::Detached { mount: fd, .. }) => fd,
             (None, Ready::Cgroups(view)) => {
                 let (target, _) = target(mount, ready, root)?;
-                cgroup_view::attach(view, mount, &target)?;
+                cgroup_view::attach(view, mount, &target, prepared.in_user_namespace)?;
                 keep(target);
                 continue;
             }
@@ -236,6 +239,12 @@ fn host_view(fstype: &str) -> Option<&'static str> {
     [("proc", "/proc"), ("sysfs", "/sys"), ("mqueue", "/dev/mqueue")]
         .into_iter()
         .find_map(|(kind, path)| (kind == fstype).then_some(path))
+}
+
+/// Terminals of the group "tty", as everybody asks for, need that group: where it is not mapped they have their owner's.
+fn without_group(new: New<'_>) -> Result<OwnedFd> {
+    let options: Vec<_> = new.options.iter().filter(|(name, _)| name != "gid").cloned().collect();
+    New { options: &options, ..new }.create_in_child()
 }
 
 /// The host's own, read-only if asked for.

@@ -15,7 +15,9 @@ use crate::plan::ExecPlan;
 use crate::process::{self, Surroundings};
 use crate::root::Root;
 use crate::streams::{self, Streams};
-use crate::{ExecTarget, Launched, Stdio, child, join, listener, prepare, terminal};
+use crate::{
+    ExecTarget, Launched, Stdio, child, join, listener, prepare, rootless, terminal, user_namespace,
+};
 
 /// Starts a process in a running container.
 pub fn exec(
@@ -40,7 +42,8 @@ pub fn exec_preserving(
     let pid = rustix::process::Pid::from_raw(target.pid).ok_or_else(|| LaunchError::other("exec", gone()))?;
     let pidfd =
         rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).during("exec", gone)?;
-    let namespaces = namespaces(target.pid)?;
+    let is_inside = rootless::is_inside();
+    let (namespaces, own_pids) = namespaces(target.pid, is_inside)?;
     let entry = target.cgroup.as_ref().map(cgroup::Cgroup::entry).transpose().map_err(cgroup_error)?;
     let (ours, theirs) = channel::pair().during("exec", what)?;
     let stdio = if plan.terminal { Stdio::Terminal } else { stdio };
@@ -50,17 +53,25 @@ pub fn exec_preserving(
     let listener = listener::connect(plan, "running")?;
     let mut around = Surroundings { preserve_fds, listener, ..gathered };
 
-    let entered = join::enter_pid(&pidfd)?;
-    let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref());
+    let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref()).map(AsFd::as_fd);
     let mut parents_end = Some(ours);
-    let child = sys::clone3(0, unified.map(AsFd::as_fd), || {
+    let body = || {
         drop(parents_end.take());
         let Err(error) = inside(plan, &pidfd, namespaces, &streams, console_size, &mut around);
         around.channel.failed(&error);
         1
-    });
-    let left = entered.leave();
-    let child = child.during("exec", gone)?;
+    };
+    let (child, left) = if !own_pids {
+        (sys::clone3(0, unified, body).during("exec", gone)?, Ok(()))
+    } else if is_inside {
+        let go = || join::enter_pid(&pidfd).map(|entered| entered.stay()).map(|()| 0);
+        (user_namespace::clone_from(go, unified, body)?, Ok(()))
+    } else {
+        let entered = join::enter_pid(&pidfd)?;
+        let child = sys::clone3(0, unified, body).during("exec", gone);
+        let left = entered.leave();
+        (child?, left)
+    };
     drop(around);
     let Some(channel) = parents_end else { return Err(LaunchError::other("exec", what())) };
     let mut terminal = None;
@@ -88,21 +99,31 @@ pub fn exec_preserving(
     }
 }
 
-/// All namespaces of a process, as flags of `setns`; the user namespace only if it is not ours, since nobody may enter his own.
-fn namespaces(pid: i32) -> Result<u64> {
+/// The namespaces of a process, as flags of `setns`, and whether it has a pid namespace of its own. The user namespace only if it is
+/// not ours, since nobody may enter his own; inside one (`is_inside`) so with all others, some of which are the host's.
+fn namespaces(pid: i32, is_inside: bool) -> Result<(u64, bool)> {
     use sys::clone::{NEWCGROUP, NEWIPC, NEWNET, NEWNS, NEWTIME, NEWUSER, NEWUTS};
-    let mut flags = NEWNS | NEWNET | NEWUTS | NEWIPC | NEWCGROUP;
     let inode =
         |pid: &str, name: &str| std::fs::metadata(format!("/proc/{pid}/ns/{name}")).map(|file| file.ino());
     let what = || "look at the container's namespaces".to_owned();
     let pid = pid.to_string();
-    if inode("self", "user").during("exec", what)? != inode(&pid, "user").during("exec", what)? {
+    let differs = |name: &str| -> Result<bool> {
+        Ok(inode("self", name).during("exec", what)? != inode(&pid, name).during("exec", what)?)
+    };
+    let mut flags = 0;
+    if differs("user")? {
         flags |= NEWUSER;
     }
-    if inode(&pid, "time").is_ok() {
+    let all = [("mnt", NEWNS), ("net", NEWNET), ("uts", NEWUTS), ("ipc", NEWIPC), ("cgroup", NEWCGROUP)];
+    for (name, flag) in all {
+        if !is_inside || differs(name)? {
+            flags |= flag;
+        }
+    }
+    if inode(&pid, "time").is_ok() && (!is_inside || differs("time")?) {
         flags |= NEWTIME;
     }
-    Ok(flags)
+    Ok((flags, !is_inside || differs("pid")?))
 }
 
 fn inside(

@@ -18,6 +18,11 @@ impl Entered {
         self.back()
     }
 
+    /// Stays: for a process that has nothing else to do.
+    pub fn stay(mut self) {
+        self.0.clear();
+    }
+
     fn back(&mut self) -> Result<()> {
         let mut result = Ok(());
         while let Some((home, kind)) = self.0.pop() {
@@ -101,6 +106,16 @@ fn enter_one(entered: &mut Entered, fd: OwnedFd, name: &str, kind: u64) -> Resul
     sys::namespace::setns(fd, kind).during("namespaces", || format!("join the {name} namespace"))?;
     entered.0.push((home, kind));
     Ok(())
+}
+
+/// Whether [`enter`] would go anywhere.
+pub fn is_needed(namespaces: &Namespaces, netns: Option<&OwnedFd>) -> bool {
+    let goes = |(namespace, _, kind): &(&Namespace, &str, u64)| match namespace {
+        Namespace::Path(_) => true,
+        Namespace::New => *kind == sys::clone::NEWTIME,
+        Namespace::Host => false,
+    };
+    netns.is_some() || kinds(namespaces).iter().any(goes)
 }
 
 /// Enters only the pid namespace of the process behind `pidfd`, for the next clone.

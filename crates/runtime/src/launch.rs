@@ -13,7 +13,7 @@ use crate::join;
 use crate::plan::{LaunchPlan, MountSource, Namespace};
 use crate::prepare::{self, Prepared, Ready};
 use crate::process::Surroundings;
-use crate::{Launch, Launched, Stdio, hooks, listener, streams, user_namespace};
+use crate::{Launch, Launched, Stdio, hooks, id_maps, listener, streams, user_namespace};
 
 /// Starts a container. Returns when its program runs (`execve` succeeded). On an error nothing is left: the cgroup is removed,
 /// the child is reaped.
@@ -60,6 +60,7 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
     let umask = NoUmask::set();
     let is_grouped = plan.cgroup.is_some();
     let prepared = prepare::prepare(plan, &group)?;
+    let is_inside = prepared.is_inside;
     let entry = if is_grouped { Some(group.entry().map_err(cgroup_error)?) } else { None };
     let procs = entry.as_ref().map_or(&[][..], |entry| &entry.procs);
     let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref());
@@ -90,12 +91,12 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
         },
         no_pivot: extras.no_pivot,
         keep_keyring: extras.keep_keyring,
+        become_root: own_user || extras.entered,
         wait,
         observed: join::is_observed(&plan.namespaces),
         prepared,
     };
 
-    let (flags, entered) = join::enter(&plan.namespaces, netns)?;
     let mut parents_end = Some(ours);
     let body = || {
         drop(parents_end.take());
@@ -104,11 +105,24 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
         1
     };
     let unified = unified.map(AsFd::as_fd);
-    let child = match &plan.namespaces.user {
-        Namespace::Path(path) => user_namespace::clone_into(path, flags, unified, body),
-        _ => sys::clone3(flags, unified, body).during("launch", what),
+    let namespaces = &plan.namespaces;
+    let is_one_way = matches!(namespaces.user, Namespace::Path(_))
+        || is_inside && join::is_needed(namespaces, netns.as_ref());
+    let (child, left) = if is_one_way {
+        let go = || {
+            let (flags, entered) = join::enter(namespaces, netns)?;
+            entered.stay();
+            match &namespaces.user {
+                Namespace::Path(path) => user_namespace::join(path).map(|()| flags),
+                _ => Ok(flags),
+            }
+        };
+        (user_namespace::clone_from(go, unified, body), Ok(()))
+    } else {
+        let (flags, entered) = join::enter(namespaces, netns)?;
+        let child = sys::clone3(flags, unified, body).during("launch", what);
+        (child, entered.leave())
     };
-    let left = entered.leave();
     drop(umask);
     let child = child?;
     let Setup { prepared, around, .. } = setup;
@@ -159,7 +173,7 @@ fn supervise(
     let help = || -> Result<()> {
         let namespaces = &plan.namespaces;
         if namespaces.user == Namespace::New {
-            user_namespace::write_mappings(pid, &namespaces.uid_mappings, &namespaces.gid_mappings)?;
+            id_maps::write(pid, &namespaces.uid_mappings, &namespaces.gid_mappings)?;
         }
         if namespaces.user != Namespace::Host {
             map_mounts(plan, prepared, pid)?;
@@ -242,6 +256,9 @@ pub(crate) fn listen(
             Some(Message::Terminal(master)) => *terminal = Some(master),
             Some(Message::Executing) => executing = true,
             Some(Message::Failed(error)) => return Err(error),
+            Some(Message::Born(_)) => {
+                return Err(LaunchError::other("launch", "the container's process speaks out of turn"));
+            }
             None if executing => return Ok(()),
             None => {
                 let message = "container init was killed before its program ran (memory limit too low?)";

@@ -20,6 +20,7 @@ mod exec;
 mod filesystem;
 mod gate;
 mod hooks;
+mod id_maps;
 mod identity;
 mod init;
 mod join;
@@ -33,6 +34,7 @@ mod prepare;
 mod process;
 mod program;
 mod root;
+pub mod rootless;
 mod streams;
 mod terminal;
 mod user_namespace;
@@ -96,6 +98,8 @@ pub struct Extras {
     pub no_pivot: bool,
     /// Stay in the caller's session keyring.
     pub keep_keyring: bool,
+    /// The caller has entered the container's user namespace by [`rootless`], and is perhaps not root in it.
+    pub entered: bool,
 }
 
 /// A started process.

@@ -12,6 +12,7 @@ use crate::devices;
 use crate::error::{During, LaunchError, Result};
 use crate::filesystem::{self, New, Overlay};
 use crate::plan::{Device, LaunchPlan, Mount, MountSource, Namespace, Propagation, PropagationKind, RootFs};
+use crate::rootless;
 
 /// A mount on its way to the container.
 pub enum Ready {
@@ -44,14 +45,19 @@ pub struct Prepared {
     pub populated_dev: Option<usize>,
     /// The host's device nodes, for a user namespace, where none can be made.
     pub host_nodes: Vec<(String, OwnedFd)>,
+    /// The container is not in the host's own user namespace, by its plan or because the launcher is not.
+    pub in_user_namespace: bool,
+    /// The launcher is not in the host's own user namespace.
+    pub is_inside: bool,
 }
 
 /// Makes everything ready, with an umask of zero. `cgroup` is the container's; its path is empty if it has none.
 pub fn prepare(plan: &LaunchPlan, cgroup: &cgroup::Cgroup) -> Result<Prepared> {
-    let own_user = plan.namespaces.user != Namespace::Host;
+    let is_inside = rootless::is_inside();
+    let in_user_namespace = plan.namespaces.user != Namespace::Host || is_inside;
     let mut mounts = Vec::with_capacity(plan.mounts.len());
     for mount in &plan.mounts {
-        mounts.push(ready(plan, mount, cgroup)?);
+        mounts.push(ready(plan, mount, cgroup, in_user_namespace)?);
     }
     let dev = plan.mounts.iter().rposition(is_dev).filter(|_| plan.populate_dev);
     let populated_dev = match dev.map(|index| (index, &mounts[index])) {
@@ -61,7 +67,8 @@ pub fn prepare(plan: &LaunchPlan, cgroup: &cgroup::Cgroup) -> Result<Prepared> {
         }
         _ => None,
     };
-    let host_nodes = if own_user && plan.populate_dev { host_nodes(&plan.devices) } else { Vec::new() };
+    let host_nodes =
+        if in_user_namespace && plan.populate_dev { host_nodes(&plan.devices) } else { Vec::new() };
     Ok(Prepared {
         rootfs: Some(rootfs(&plan.rootfs)?),
         mounts,
@@ -70,6 +77,8 @@ pub fn prepare(plan: &LaunchPlan, cgroup: &cgroup::Cgroup) -> Result<Prepared> {
         proc: host_proc()?,
         populated_dev,
         host_nodes,
+        in_user_namespace,
+        is_inside,
     })
 }
 
@@ -115,12 +124,15 @@ pub fn is_read_only_late(mount: &Mount) -> bool {
     fills_up && mount.attributes & sys::mount::attr::RDONLY != 0
 }
 
-fn ready(plan: &LaunchPlan, mount: &Mount, cgroup: &cgroup::Cgroup) -> Result<Ready> {
+fn ready(
+    plan: &LaunchPlan,
+    mount: &Mount,
+    cgroup: &cgroup::Cgroup,
+    in_user_namespace: bool,
+) -> Result<Ready> {
     match &mount.source {
         MountSource::New { fstype, source, options } => {
-            let needs_child =
-                plan.namespaces.user != Namespace::Host || is_namespaced(fstype) || mount.copy_up;
-            if needs_child {
+            if in_user_namespace || is_namespaced(fstype) || mount.copy_up {
                 return Ok(Ready::InChild);
             }
             let what = describe(mount);
@@ -157,7 +169,9 @@ fn ready(plan: &LaunchPlan, mount: &Mount, cgroup: &cgroup::Cgroup) -> Result<Re
             let folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
             Ok(Ready::Detached { mount: fd, folder })
         }
-        MountSource::Cgroup => cgroup_view::prepare(plan, mount, cgroup).map(Ready::Cgroups),
+        MountSource::Cgroup => {
+            cgroup_view::prepare(plan, mount, cgroup, in_user_namespace).map(Ready::Cgroups)
+        }
     }
 }
 

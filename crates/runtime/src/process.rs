@@ -12,7 +12,7 @@ use crate::channel::Channel;
 use crate::error::{During, LaunchError, Result};
 use crate::identity::{self, Identity};
 use crate::listener::Listener;
-use crate::plan::{Hooks, Process};
+use crate::plan::{Hooks, Process, UserSpec};
 use crate::root::Root;
 use crate::{gate, hooks, program, streams};
 
@@ -151,8 +151,8 @@ fn become_user(process: &Process, identity: &Identity, around: &Surroundings) ->
     }
     let groups: Vec<Gid> = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     match rustix::thread::set_thread_groups(&groups) {
-        // A user namespace that an unprivileged user made has no say over groups.
-        Err(Errno::PERM) if groups.is_empty() => {}
+        // A user namespace that an unprivileged user made alone has no say over groups: the process keeps those of that user.
+        Err(Errno::PERM) if !asks_for_groups(process) => {}
         result => result.during("user", || "setgroups".to_owned())?,
     }
     if identity.uid != 0 {
@@ -172,6 +172,14 @@ fn become_user(process: &Process, identity: &Identity, around: &Surroundings) ->
             .during("capabilities", || "keep CAP_SYS_ADMIN for the filter".to_owned())?;
     }
     Ok(())
+}
+
+/// Whether somebody named supplementary groups; those that come with a user's name are as they may be.
+fn asks_for_groups(process: &Process) -> bool {
+    match &process.user {
+        UserSpec::Ids { additional, .. } => !additional.is_empty(),
+        UserSpec::Name { groups, .. } => !groups.is_empty(),
+    }
 }
 
 /// Capabilities and filter, as near to `execve` as possible: a filter installed earlier would have to allow what we do.

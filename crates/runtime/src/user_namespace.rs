@@ -1,27 +1,13 @@
-//! User namespaces from outside: writing the mappings of a process, and namespaces that only carry a mapping (for id-mapped
-//! mounts).
+//! User namespaces from outside: joining one with a clone, and namespaces that only carry a mapping (for id-mapped mounts).
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::channel::{self, Message};
 use crate::error::{During, LaunchError, Result};
 use crate::plan::IdMapping;
-
-/// Writes the mappings of `pid`, which has just been cloned into a new user namespace. The launcher is privileged in the parent
-/// namespace, so the kernel takes any mapping and groups may be set inside.
-pub fn write_mappings(pid: i32, uid: &[IdMapping], gid: &[IdMapping]) -> Result<()> {
-    for (file, mappings) in [("uid_map", uid), ("gid_map", gid)] {
-        let lines: String = mappings
-            .iter()
-            .map(|mapping| format!("{} {} {}\n", mapping.container, mapping.host, mapping.size))
-            .collect();
-        let path = format!("/proc/{pid}/{file}");
-        std::fs::write(&path, lines).during("user namespace", || format!("write {file} of the container"))?;
-    }
-    Ok(())
-}
 
 /// The user namespace of a process.
 pub fn of(pid: i32) -> Result<OwnedFd> {
@@ -29,60 +15,58 @@ pub fn of(pid: i32) -> Result<OwnedFd> {
         .during("user namespace", || "open the user namespace of the container".to_owned())
 }
 
-/// Clones `body` into the user namespace at `path`. Nobody comes back from there, so a process in between goes there and makes the
-/// child as its own sibling: new namespaces then belong to that user namespace, and the child is the launcher's all the same.
-pub fn clone_into(
-    path: &Path,
-    flags: u64,
+/// Clones `body` from where `go` leads, which returns the flags of the clone. Nobody comes back from another user namespace, nor,
+/// inside one, to what belongs to the host's: so a process in between goes there and makes the child as its own sibling. New
+/// namespaces then belong to that user namespace, and the child is the launcher's all the same.
+pub fn clone_from(
+    go: impl FnOnce() -> Result<u64>,
     cgroup: Option<BorrowedFd<'_>>,
     body: impl FnOnce() -> i32,
 ) -> Result<sys::clone::Child> {
-    let what = || format!("join the user namespace {}", path.display());
-    let namespace = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .during("user namespace", what)?;
-    let (ours, theirs) = rustix::net::socketpair(
-        rustix::net::AddressFamily::UNIX,
-        rustix::net::SocketType::SEQPACKET,
-        rustix::net::SocketFlags::CLOEXEC,
-        None,
-    )
-    .during("user namespace", what)?;
+    const STEP: &str = "namespaces";
+    let what = || "start the container's process".to_owned();
+    let (ours, theirs) = channel::pair().during(STEP, what)?;
     let mut ends = Some((ours, theirs));
     let between = sys::clone3(0, None, || {
         let Some((ours, theirs)) = ends.take() else { return 1 };
         drop(ours);
-        let joined = sys::namespace::setns(&namespace, sys::clone::NEWUSER);
         let mut line = Some(theirs);
-        let child = joined.and_then(|()| {
+        let child = go().and_then(|flags| {
             sys::clone3(flags | sys::clone::PARENT, cgroup, || {
                 drop(line.take());
                 body()
             })
+            .during(STEP, what)
         });
         let Some(line) = line else { return 1 };
-        // Nobody hears of what cannot be sent: then the line's end is the answer.
-        let _ = match child {
-            Ok(child) => sys::fdpass::send(&line, b"c", &[child.pidfd.as_fd()]),
-            Err(error) => {
-                let code = error.raw_os_error().unwrap_or(0).to_ne_bytes();
-                sys::fdpass::send(&line, &[&b"e"[..], &code].concat(), &[])
-            }
-        };
+        match child {
+            // Nobody hears of what cannot be sent: then the line's end is the answer.
+            Ok(child) => drop(line.born(&child.pidfd)),
+            Err(error) => line.failed(&error),
+        }
         0
     })
-    .during("user namespace", what)?;
-    let Some((ours, theirs)) = ends else { return Err(LaunchError::other("user namespace", what())) };
+    .during(STEP, what)?;
+    let Some((ours, theirs)) = ends else { return Err(LaunchError::other(STEP, what())) };
     drop(theirs);
-    let mut answer = [0; 5];
-    let received = sys::fdpass::recv(&ours, &mut answer);
+    let received = ours.receive();
     reap(&between.pidfd);
-    let (_, mut fds) = received.during("user namespace", what)?;
-    let Some(pidfd) = fds.pop() else {
-        let code = i32::from_ne_bytes([answer[1], answer[2], answer[3], answer[4]]);
-        return Err(std::io::Error::from_raw_os_error(code)).during("user namespace", what);
-    };
-    let pid = pid_behind(&pidfd).during("user namespace", what)?;
-    Ok(sys::clone::Child { pid, pidfd })
+    match received.during(STEP, what)? {
+        Some(Message::Born(pidfd)) => {
+            let pid = pid_behind(&pidfd).during(STEP, what)?;
+            Ok(sys::clone::Child { pid, pidfd })
+        }
+        Some(Message::Failed(error)) => Err(error),
+        _ => Err(LaunchError::other(STEP, format!("{}: the process in between was killed", what()))),
+    }
+}
+
+/// Goes into the user namespace at `path`.
+pub fn join(path: &Path) -> Result<()> {
+    let what = || format!("join the user namespace {}", path.display());
+    let namespace = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .during("user namespace", what)?;
+    sys::namespace::setns(namespace, sys::clone::NEWUSER).during("user namespace", what)
 }
 
 /// A number sent from another pid namespace would mean nothing here; the descriptor does.
@@ -92,7 +76,8 @@ fn pid_behind(pidfd: &OwnedFd) -> std::io::Result<i32> {
     pid.filter(|pid| *pid > 0).ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))
 }
 
-fn reap(pidfd: &OwnedFd) {
+/// Waits for a child's end.
+pub fn reap(pidfd: &OwnedFd) {
     let id = rustix::process::WaitId::PidFd(pidfd.as_fd());
     while let Err(rustix::io::Errno::INTR) =
         rustix::process::waitid(id.clone(), rustix::process::WaitIdOptions::EXITED)
@@ -112,7 +97,7 @@ pub fn with_mappings(uid: &[IdMapping], gid: &[IdMapping]) -> Result<OwnedFd> {
         0
     })
     .during("user namespace", what)?;
-    let namespace = write_mappings(child.pid, uid, gid).and_then(|()| of(child.pid));
+    let namespace = crate::id_maps::write(child.pid, uid, gid).and_then(|()| of(child.pid));
     drop(writer);
     reap(&child.pidfd);
     namespace

@@ -6,6 +6,7 @@ mod hooks;
 mod kill;
 mod life;
 mod peers;
+mod rootless;
 mod seccomp;
 mod users;
 mod verbs;

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::error::{Error, Result};
 use super::place::cgroup_path;
 use crate::defaults::HostFacts;
-use crate::plan::{ExecPlan, LaunchPlan, RootFs};
+use crate::plan::{ExecPlan, LaunchPlan, Namespaces, RootFs};
 use crate::{PlanOptions, plan, plan_process, plan_resources};
 
 /// A bundle that was read.
@@ -44,13 +44,23 @@ impl Bundle {
         }
     }
 
+    /// `linux.cgroupsPath`; empty if it says nothing.
+    pub(super) fn cgroups_path(&self) -> String {
+        let path = self.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_deref());
+        path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// Its namespaces.
+    pub fn namespaces(&self) -> Result<Namespaces> {
+        let linux = self.spec.linux().clone().unwrap_or_default();
+        Ok(crate::planning::namespaces(&linux)?)
+    }
+
     /// What is to be executed. `systemd`: `linux.cgroupsPath` is written as `slice:prefix:name`.
     pub fn plan(&self, id: &str, systemd: bool, host: &cgroup::Host) -> Result<LaunchPlan> {
-        let path = self.spec.linux().as_ref().and_then(|linux| linux.cgroups_path().as_deref());
-        let path = path.map(|path| path.to_string_lossy());
         let options = PlanOptions {
             rootfs: RootFs::Directory { path: self.rootfs()? },
-            cgroup_path: Some(cgroup_path(path.as_deref().unwrap_or_default(), id, systemd)?),
+            cgroup_path: Some(cgroup_path(&self.cgroups_path(), id, systemd)?),
             user: None,
             seccomp: None,
             bundle: self.path.clone(),

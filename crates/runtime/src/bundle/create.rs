@@ -10,8 +10,8 @@ use super::error::{Error, Result};
 use super::record::Record;
 use super::store::{self, Store};
 use crate::launch::launch_on;
-use crate::plan::LaunchPlan;
-use crate::{Extras, Launch, Launched, Stdio, gate};
+use crate::plan::{LaunchPlan, Namespace};
+use crate::{Extras, Launch, Launched, Stdio, gate, rootless};
 
 /// What is asked for besides the bundle.
 #[derive(Debug)]
@@ -47,6 +47,17 @@ impl Store {
         let host = cgroup::Host::detect()?;
         let mut plan = bundle.plan(create.id, create.systemd_cgroup, &host)?;
         plan.process.env.extend(create.environment.iter().cloned());
+        if create.extras.entered {
+            // It is the one that the launcher is in.
+            plan.namespaces.user = Namespace::Host;
+        }
+        if create.rootless && host.is_v2() && bundle.cgroups_path().is_empty() {
+            plan.cgroup = beside_us().map(|folder| format!("{folder}/{}", create.id));
+        }
+        if rootless::is_inside() {
+            // Who may use a device is not for a user namespace to say.
+            plan.resources.devices.clear();
+        }
         let folder = self.claim(create.id)?;
         let created = create_in(&folder, bundle, &host, &mut plan, create);
         if created.is_err() {
@@ -58,6 +69,13 @@ impl Store {
         }
         created
     }
+}
+
+/// The cgroup around our own: what is delegated to a user begins somewhere above the cgroups that processes are in.
+fn beside_us() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    own.rsplit_once('/').map(|(above, _)| above.to_owned())
 }
 
 /// Refuses a cgroup with processes: they would share the limits, and the end, of the container. `false`: there can be none.
@@ -91,6 +109,10 @@ fn create_in(
         && !is_usable(host, path, create.rootless)?
     {
         plan.cgroup = None;
+        if plan.resources != cgroup::Resources::default() {
+            let message = "cannot set limits: the container could not join or create a cgroup (rootless, and none is delegated)";
+            return Err(Error::Status(message.to_owned()));
+        }
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut record = Record {

@@ -17,7 +17,8 @@ use crate::defaults::HostFacts;
 use crate::error::PlanError;
 use crate::plan::*;
 
-use linux::{namespaces, plan_mount, root_propagation, sysctls};
+pub(crate) use linux::namespaces;
+use linux::{plan_mount, root_propagation, sysctls};
 use process::{memory_policy, process_plan};
 pub use resources::plan_resources;
 use resources::{devices, resources};

@@ -7,7 +7,7 @@ use runtime::{Extras, Stdio};
 
 use super::arguments::{Flag, Order, Parsed, parse};
 use super::failure::{Failure, Result};
-use super::{Globals, console, seal};
+use super::{Globals, console, seal, unprivileged};
 
 const FLAGS: &[Flag] = &[
     Flag::value("bundle", Some('b')),
@@ -35,17 +35,27 @@ pub struct Request<'a> {
     bundle: Bundle,
     /// Descriptors by socket activation (sd_listen_fds(3)), and those of `--preserve-fds`.
     fds: (u32, u32),
+    /// This process is in the container's user namespace.
+    entered: bool,
+}
+
+fn load(flags: &Parsed) -> Result<Bundle> {
+    Ok(Bundle::load(Path::new(flags.value("bundle").unwrap_or(".")))?)
 }
 
 impl<'a> Request<'a> {
     /// Reads the bundle, and protects this process.
     pub fn read(globals: &'a Globals, flags: &'a Parsed, detach: bool) -> Result<Self> {
         let fds = (listen_fds(), flags.number("preserve-fds")?.unwrap_or(0));
-        seal::seal(fds.0 + fds.1)?;
-        let bundle = Bundle::load(Path::new(flags.value("bundle").unwrap_or(".")))?;
+        let entered = match unprivileged::is_root() {
+            true => false,
+            false => unprivileged::enter_new(&load(flags)?)?,
+        };
+        seal::seal(fds.0 + fds.1, entered)?;
+        let bundle = load(flags)?;
         let terminal = bundle.spec.process().as_ref().and_then(|process| process.terminal()).unwrap_or(false);
         console::check(flags.value("console-socket"), terminal, detach)?;
-        Ok(Self { globals, flags, bundle, fds })
+        Ok(Self { globals, flags, bundle, fds, entered })
     }
 
     /// Creates the container.
@@ -62,6 +72,7 @@ impl<'a> Request<'a> {
                 no_pivot: self.flags.switch("no-pivot"),
                 keep_keyring: self.flags.switch("no-new-keyring"),
                 gate: None,
+                entered: self.entered,
             },
         };
         let created = self.globals.store.create(&self.bundle, create);

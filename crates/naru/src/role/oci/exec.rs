@@ -5,7 +5,7 @@ use runtime::{ExecPlan, Launched, Stdio, UserSpec};
 
 use super::arguments::{Flag, Order, Parsed, parse};
 use super::failure::{Failure, Result};
-use super::{Globals, console, create, foreground, seal};
+use super::{Globals, console, create, foreground, seal, unprivileged};
 
 const FLAGS: &[Flag] = &[
     Flag::value("console-socket", None),
@@ -38,7 +38,11 @@ fn exec(globals: &Globals, words: &[String]) -> Result<i32> {
     };
     let listened = create::listen_fds();
     let preserve = listened + flags.number::<u32>("preserve-fds")?.unwrap_or(0);
-    seal::seal(preserve)?;
+    let entered = match unprivileged::is_root() {
+        true => false,
+        false => unprivileged::enter_existing(&globals.store.open(id)?)?,
+    };
+    seal::seal(preserve, entered)?;
     let container = globals.store.open(id)?;
     let mut plan = plan(&flags, &container, args)?;
     plan.env.extend(create::listen_environment(listened));

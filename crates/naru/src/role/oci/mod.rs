@@ -22,6 +22,7 @@ mod seal;
 mod spec;
 mod start;
 mod state;
+mod unprivileged;
 mod update;
 mod users;
 
@@ -163,7 +164,7 @@ fn print(text: &str) -> Result<()> {
 }
 
 fn globals(global: &Parsed) -> Result<Globals> {
-    let is_root = rustix::process::geteuid().is_root();
+    let is_root = unprivileged::is_root();
     let root = match (global.value("root"), std::env::var_os("XDG_RUNTIME_DIR")) {
         (Some(""), _) => return Err(Failure::usage("--root: the path is empty")),
         (Some(root), _) => std::path::absolute(root).map_err(Failure::io(format!("--root {root}")))?,
@@ -171,7 +172,7 @@ fn globals(global: &Parsed) -> Result<Globals> {
         (None, _) => PathBuf::from("/run/naru-oci"),
     };
     let rootless = match global.value("rootless") {
-        None | Some("auto") => !is_root,
+        None | Some("auto") => !is_root || runtime::rootless::is_inside(),
         Some("true") => true,
         Some("false") => false,
         Some(other) => {

@@ -5,14 +5,17 @@
 use std::os::fd::OwnedFd;
 
 use rustix::fs::StatVfsMountFlags;
+use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
 
 use super::failure::{Failure, Result};
+use super::unprivileged;
 
 const EXECUTABLE: &str = "/proc/self/exe";
 
-/// Returns in the sealed process. The caller's descriptors from 3 on, so many as `preserve`, stay open.
-pub fn seal(preserve: u32) -> Result<()> {
+/// Returns in the sealed process. The caller's descriptors from 3 on, so many as `preserve`, stay open. `entered`: this process is
+/// in the container's user namespace by now.
+pub fn seal(preserve: u32, entered: bool) -> Result<()> {
     let doing = || "protect the runtime's own executable".to_owned();
     let mount = rustix::fs::statvfs(EXECUTABLE).map_err(Failure::io(doing()))?;
     if mount.f_flag.contains(StatVfsMountFlags::RDONLY) {
@@ -27,14 +30,28 @@ pub fn seal(preserve: u32) -> Result<()> {
     let variable = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         [name.into_vec(), value.into_vec()].join(&b'=')
     };
-    let environment = strings(std::env::vars_os().map(variable).collect())?;
+    let mut environment: Vec<Vec<u8>> = std::env::vars_os().map(variable).collect();
+    environment.retain(|variable| !variable.starts_with(unprivileged::MARK.as_bytes()));
+    environment.extend(unprivileged::mark().filter(|_| entered).map(String::into_bytes));
+    let environment = strings(environment)?;
     sys::exec::close_on_exec_from(3 + preserve).map_err(Failure::io(doing()))?;
     Err(Failure::io(doing())(sys::exec::fexecve(&sealed, &arguments, &environment)))
 }
 
 fn read_only() -> std::io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let mount = open_tree(rustix::fs::CWD, EXECUTABLE, flags)?;
+    let mount = match open_tree(rustix::fs::CWD, EXECUTABLE, flags) {
+        // The link leads into the mount namespace that this process began in.
+        Err(Errno::INVAL) => {
+            let mount = open_tree(rustix::fs::CWD, std::fs::read_link(EXECUTABLE)?, flags)?;
+            let (found, own) = (rustix::fs::fstat(&mount)?, rustix::fs::stat(EXECUTABLE)?);
+            if (found.st_dev, found.st_ino) != (own.st_dev, own.st_ino) {
+                return Err(Errno::NOENT.into());
+            }
+            mount
+        }
+        result => result?,
+    };
     let read_only = sys::mount::Attributes { set: sys::mount::attr::RDONLY, ..Default::default() };
     sys::mount::setattr(&mount, c"", read_only)?;
     Ok(mount)
