@@ -321,7 +321,10 @@ where
 /// Stores a document under the digest it was fetched by, whatever the algorithm.
 fn put(store: &Store, digest: &Digest, bytes: &[u8]) -> store::Result<()> {
     if store.has_blob(digest) {
-        return Ok(());
+        if store.read_blob(digest).is_ok() {
+            return Ok(());
+        }
+        store.doubt_blob(digest)?;
     }
     let mut ingest = store.ingest(digest, Some(bytes.len() as u64))?;
     if !ingest.is_complete() {

@@ -22,11 +22,22 @@ impl Store {
 
     /// Bytes of a blob that is here.
     pub fn blob_size(&self, digest: &Digest) -> Option<u64> {
+        if self.inner.blob_is_damaged(digest) {
+            return None;
+        }
         let meta = std::fs::metadata(self.inner.blob_path(digest)).ok()?;
         meta.is_file().then_some(meta.len())
     }
 
     pub fn open_blob(&self, digest: &Digest) -> Result<File> {
+        if self.inner.blob_is_damaged(digest) {
+            return Err(Error::corrupt(format!("blob {digest} is damaged: pull or load its image again")));
+        }
+        self.open_whatever(digest)
+    }
+
+    /// As [`Store::open_blob`], also when it is known to be damaged.
+    fn open_whatever(&self, digest: &Digest) -> Result<File> {
         let path = self.inner.blob_path(digest);
         File::open(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::NotFound(format!("blob {digest} is not in the store")),
@@ -46,7 +57,7 @@ impl Store {
 
     /// Reads a blob through and compares its digest.
     pub fn verify_blob(&self, digest: &Digest) -> Result<()> {
-        let mut file = self.open_blob(digest)?;
+        let mut file = self.open_whatever(digest)?;
         let mut hasher = Hasher::new(digest.algorithm());
         let mut buffer = vec![0; COPY_BUFFER];
         loop {
@@ -90,7 +101,8 @@ impl Store {
         }
         self.inner.protect_blob(digest);
         std::fs::rename(path, &target)
-            .context(|| format!("rename {} to {}", path.display(), target.display()))
+            .context(|| format!("rename {} to {}", path.display(), target.display()))?;
+        self.inner.blob_is_sound(digest)
     }
 }
 

@@ -30,7 +30,8 @@ impl Store {
         let collecting = self.inner.gc.write().unwrap_or_else(PoisonError::into_inner);
         let needed = self.needed()?;
         let mut freed = Freed::default();
-        let doomed = self.sweep_layers(&needed, &mut freed)?;
+        let mut doomed = self.sweep_layers(&needed, &mut freed)?;
+        doomed.extend(self.sweep_replaced()?);
         self.sweep_blobs(&needed, &mut freed)?;
         self.sweep_ingests()?;
         drop(collecting);
@@ -72,7 +73,7 @@ impl Store {
         for chain in chains {
             let mut next = Some(chain);
             while let Some(chain) = next {
-                next = self.layer(&chain).and_then(|layer| layer.parent);
+                next = self.layer_or_damaged(&chain).and_then(|layer| layer.parent);
                 needed.layers.insert(chain);
             }
         }
@@ -107,7 +108,7 @@ impl Store {
             if needed.layers.contains(&chain) {
                 continue;
             }
-            freed.bytes += self.layer(&chain).map_or(0, |layer| layer.size);
+            freed.bytes += self.layer_or_damaged(&chain).map_or(0, |layer| layer.size);
             let name = format!("dead-{}", chain.hex());
             held(&self.inner.layers).remove(&chain);
             std::fs::rename(self.inner.layer_dir(&chain), self.inner.tmp_path(&name))
@@ -116,6 +117,40 @@ impl Store {
             freed.layers.push(chain);
         }
         Ok(doomed)
+    }
+
+    /// Old files of layers that were replaced: they go with the last container made from the layer.
+    fn sweep_replaced(&self) -> Result<Vec<String>> {
+        let layers = self.inner.root.join("layers");
+        let folder = fsutil::open_dir(&layers).context(|| format!("open {}", layers.display()))?;
+        let mut doomed = Vec::new();
+        let mut in_use = None;
+        for (name, _) in list(folder.as_fd()).context(|| "list layers")? {
+            let Some(chain) = crate::doubt::replaced(&name) else { continue };
+            if in_use.is_none() {
+                in_use = Some(self.layers_of_containers()?);
+            }
+            if in_use.as_ref().is_some_and(|in_use| in_use.contains(&chain)) {
+                continue;
+            }
+            let name = String::from_utf8_lossy(&name).into_owned();
+            std::fs::rename(layers.join(&name), self.inner.tmp_path(&name))
+                .context(|| format!("remove {name}"))?;
+            doomed.push(name);
+        }
+        Ok(doomed)
+    }
+
+    fn layers_of_containers(&self) -> Result<HashSet<Digest>> {
+        let mut layers = HashSet::new();
+        for chain in self.pinned_layers()? {
+            let mut next = Some(chain);
+            while let Some(chain) = next {
+                next = self.layer_or_damaged(&chain).and_then(|layer| layer.parent);
+                layers.insert(chain);
+            }
+        }
+        Ok(layers)
     }
 
     fn sweep_blobs(&self, needed: &Needed, freed: &mut Freed) -> Result<()> {

@@ -38,9 +38,9 @@ struct Record {
 
 /// An unpacked layer that has no place yet; dropped, it is removed.
 pub struct StagedLayer {
-    store: Store,
+    pub(crate) store: Store,
     /// Below `tmp/`; `None` once it has its place.
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     diff_id: Digest,
     size: u64,
     /// Folders that no entry named.
@@ -147,9 +147,11 @@ impl Store {
         match renameat_with(cwd, &path, cwd, &target, RenameFlags::NOREPLACE) {
             Ok(()) => staged.name = None,
             // Another thread was quicker; ours is removed by the drop.
-            Err(Errno::EXIST) => {}
+            Err(Errno::EXIST) if self.layer(&chain).is_some() => {}
+            Err(Errno::EXIST) => staged.replace(&chain)?,
             Err(errno) => return Err(Error::io(context(), errno)),
         }
+        self.inner.layer_is_sound(&chain)?;
         self.layer(&chain).ok_or_else(|| Error::corrupt(format!("layer {chain} has no readable record")))
     }
 
@@ -172,6 +174,11 @@ impl Store {
 
     /// A layer that is here, by its chain id.
     pub fn layer(&self, chain: &Digest) -> Option<LayerInfo> {
+        if self.inner.layer_is_damaged(chain) { None } else { self.layer_or_damaged(chain) }
+    }
+
+    /// As [`Store::layer`], also when it is known to be damaged: for whoever must know what is below it.
+    pub(crate) fn layer_or_damaged(&self, chain: &Digest) -> Option<LayerInfo> {
         if let Some(layer) = held(&self.inner.layers).get(chain) {
             return Some(layer.clone());
         }
@@ -190,10 +197,23 @@ impl Store {
 
     /// A layer and those below it, top-most first.
     pub(crate) fn chain_of(&self, chain: &Digest) -> Result<Vec<LayerInfo>> {
+        self.stack(chain, Store::layer)
+    }
+
+    /// As [`Store::chain_of`], also when some are known to be damaged.
+    pub(crate) fn chain_or_damaged(&self, chain: &Digest) -> Result<Vec<LayerInfo>> {
+        self.stack(chain, Store::layer_or_damaged)
+    }
+
+    fn stack(
+        &self,
+        chain: &Digest,
+        look: fn(&Store, &Digest) -> Option<LayerInfo>,
+    ) -> Result<Vec<LayerInfo>> {
         let mut layers: Vec<LayerInfo> = Vec::new();
         let mut next = Some(chain.clone());
         while let Some(chain) = next {
-            let layer = self.layer(&chain);
+            let layer = look(self, &chain);
             let layer = layer.ok_or_else(|| Error::NotFound(format!("layer {chain} is not unpacked")))?;
             next = layer.parent.clone();
             layers.push(layer);
@@ -205,7 +225,7 @@ impl Store {
     pub fn ensure_layers(&self, id: &Digest) -> Result<()> {
         let config = self.config(id)?;
         let chains = config.chain_ids();
-        if chains.iter().all(|chain| self.layer(chain).is_some()) {
+        if chains.iter().all(|chain| self.has_layer(chain)) {
             return Ok(());
         }
         self.unpack_manifest(&self.image_by_id(id)?.manifest)
@@ -228,9 +248,8 @@ impl Store {
         for chain in &chains {
             self.inner.protect_layer(chain);
         }
-        let missing: Vec<usize> = (0..chains.len().min(manifest.layers.len()))
-            .filter(|at| self.layer(&chains[*at]).is_none())
-            .collect();
+        let missing: Vec<usize> =
+            (0..chains.len().min(manifest.layers.len())).filter(|at| !self.has_layer(&chains[*at])).collect();
         let jobs = missing.iter().map(|at| {
             let (layer, diff_id) = (&manifest.layers[*at], &config.rootfs.diff_ids[*at]);
             move |tell: &Tell<'_>| {

@@ -5,6 +5,7 @@
 //! layers/   <chain id hex>/{layer.json, diff/}
 //! ingest/   <algorithm>-<hex>: downloads that can be resumed
 //! unsynced/ one empty file per blob and layer that may still be in the page cache only
+//! damaged/  one empty file per blob and layer that was found to be damaged
 //! tmp/      everything in the making; emptied when the store is opened
 //! volumes/  <name>/{volume.json, _data/}
 //! lock      held by the one process that has the store open
@@ -41,6 +42,8 @@ pub(crate) struct Inner {
     pub configs: Mutex<HashMap<Digest, Arc<ImageConfig>>>,
     pub manifests: Mutex<HashMap<Digest, Arc<Manifest>>>,
     pub layers: Mutex<HashMap<Digest, LayerInfo>>,
+    /// Marks of damage, see `doubt`.
+    pub damaged: Mutex<HashSet<String>>,
     /// Digests that an [`crate::Ingest`] of this process writes.
     pub ingests: Mutex<HashSet<Digest>>,
     pub ingest_done: Condvar,
@@ -74,7 +77,7 @@ impl Store {
                 .context(|| format!("create folder {}", path.display()))
         };
         make(&root, 0o710)?;
-        for folder in ["layers", "ingest", "unsynced", "tmp", "volumes"] {
+        for folder in ["layers", "ingest", "unsynced", "damaged", "tmp", "volumes"] {
             make(&root.join(folder), 0o700)?;
         }
         make(&root.join("images/blobs/sha256"), 0o755)?;
@@ -91,6 +94,7 @@ impl Store {
                 tmp: open(root.join("tmp"))?,
                 unsynced: open(root.join("unsynced"))?,
                 names: Mutex::new(Names::load(&root.join("images/index.json"))?),
+                damaged: Mutex::new(Inner::known_damage(&root)?),
                 root,
                 configs: Mutex::default(),
                 manifests: Mutex::default(),

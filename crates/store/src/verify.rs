@@ -1,7 +1,8 @@
 //! Verification: is what lies on disk what the digests say? Names every blob and every file of a layer that is not.
 //!
 //! A blob is hashed. An unpacked layer has no digest of its own: it is unpacked once more from its blob, beside the first
-//! one, and the two are compared file by file.
+//! one, and the two are compared file by file. What is found damaged is marked (see `doubt`), so that the next pull brings
+//! it again.
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -41,13 +42,25 @@ impl Store {
             manifest.layers.iter().zip(&config.rootfs.diff_ids).zip(config.chain_ids())
         {
             let sound = self.check_blob(&blob.digest, &mut damage);
-            match self.layer(&chain) {
+            match self.layer_or_damaged(&chain) {
                 None => damage.push(Damage {
                     part: DamagedPart::Layer(chain.clone()),
                     problem: "is not unpacked".to_owned(),
                 }),
+                Some(layer) if !layer.path.is_dir() => {
+                    damage.push(Damage {
+                        part: DamagedPart::Layer(chain.clone()),
+                        problem: "is missing".to_owned(),
+                    });
+                    self.inner.doubt_layer(&chain)?;
+                }
                 Some(layer) if sound => {
-                    self.check_layer(blob, diff_id, &layer, parent.as_ref(), &mut damage)?
+                    let before = damage.len();
+                    self.check_layer(blob, diff_id, &layer, parent.as_ref(), &mut damage)?;
+                    match damage.len() == before {
+                        true => self.inner.layer_is_sound(&chain)?,
+                        false => self.inner.doubt_layer(&chain)?,
+                    }
                 }
                 Some(_) => {}
             }
@@ -57,7 +70,14 @@ impl Store {
     }
 
     fn check_blob(&self, digest: &Digest, damage: &mut Vec<Damage>) -> bool {
-        let Err(error) = self.verify_blob(digest) else { return true };
+        let Err(error) = self.verify_blob(digest) else {
+            // Somebody may have put it right.
+            let _ = self.inner.blob_is_sound(digest);
+            return true;
+        };
+        if matches!(error, crate::Error::Digest { .. }) {
+            let _ = self.doubt_blob(digest);
+        }
         let problem = match error {
             crate::Error::Digest { found, .. } => format!("content has digest {found}"),
             crate::Error::NotFound(_) => "is missing".to_owned(),
@@ -84,7 +104,7 @@ impl Store {
             fresh => fresh?,
         };
         let parents = match parent {
-            Some(parent) => self.chain_of(parent)?,
+            Some(parent) => self.chain_or_damaged(parent)?,
             None => Vec::new(),
         };
         let path = fresh.files_on(&parents)?;

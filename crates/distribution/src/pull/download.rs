@@ -67,8 +67,8 @@ pub(super) async fn blob(
 }
 
 async fn here(pull: &Pull<'_>, blob: &Descriptor) -> Result<bool> {
-    let digest = blob.digest.clone();
-    pull.blocking("look up blob", move |store| Ok(store.has_blob(&digest))).await
+    let blob = blob.clone();
+    pull.blocking("look up blob", move |store| store.has(&blob)).await
 }
 
 enum Outcome {

@@ -68,7 +68,7 @@ pub(super) async fn fetch(
     let layers: Vec<Layer> = layers.collect();
     let wanted = layers.clone();
     let here = pull.blocking("look up layers", move |store| {
-        Ok(wanted.iter().map(|layer| is_here(store, layer)).collect::<Vec<bool>>())
+        wanted.iter().map(|layer| is_here(store, layer)).collect::<store::Result<Vec<bool>>>()
     });
     let here = here.await?;
     if quiet && here.iter().all(|here| *here) {
@@ -81,7 +81,8 @@ pub(super) async fn fetch(
     let (signals, published): (Vec<_>, Vec<_>) = here.iter().map(|here| watch::channel(*here)).unzip();
     let missing = layers.iter().zip(signals).enumerate().filter(|(index, _)| !here[*index]);
     let work = missing.map(|(index, (layer, signal))| {
-        let below = index.checked_sub(1).map(|below| published[below].clone());
+        // Those between are here; they may stand on one that is not.
+        let below = (0..index).rev().find(|below| !here[*below]).map(|below| published[below].clone());
         async move {
             bring(pull, layer, below).await?;
             signal.send_replace(true);
@@ -92,8 +93,8 @@ pub(super) async fn fetch(
     Ok(())
 }
 
-fn is_here(store: &Store, layer: &Layer) -> bool {
-    store.layer(&layer.chain).is_some() && store.has_blob(&layer.blob.digest)
+fn is_here(store: &Store, layer: &Layer) -> store::Result<bool> {
+    Ok(store.has_layer(&layer.chain) && store.has(&layer.blob)?)
 }
 
 /// Until the layer is here: does the work, or watches another pull do it.
@@ -104,7 +105,7 @@ async fn bring(pull: &Pull<'_>, layer: &Layer, below: Option<watch::Receiver<boo
             Claim::Theirs(steps) => follow(steps, |step| layer.line.show(step)).await,
         }
         let wanted = layer.clone();
-        if pull.blocking("look up layer", move |store| Ok(is_here(store, &wanted))).await? {
+        if pull.blocking("look up layer", move |store| is_here(store, &wanted)).await? {
             layer.line.show(LayerStep::PullComplete);
             return Ok(());
         }
@@ -123,7 +124,7 @@ async fn work(
     };
     let wanted = layer.clone();
     let known = pull.blocking("look up layer", move |store| {
-        Ok((store.layer(&wanted.chain).is_some(), store.has_blob(&wanted.blob.digest)))
+        Ok((store.has_layer(&wanted.chain), store.has(&wanted.blob)?))
     });
     let (has_layer, has_blob) = known.await?;
     let staged = match (has_layer, has_blob) {
@@ -132,7 +133,13 @@ async fn work(
             download::blob(pull, &layer.blob, &show, |_| ()).await?;
             None
         }
-        (false, true) => Some(stage_from_disk(pull, layer, &show).await?),
+        (false, true) => match stage_from_disk(pull, layer, &show).await {
+            // The disk may be to blame, and not the registry.
+            Err(Error::Unpack(error)) if error.is_bad_content() && doubted(pull, layer).await? => {
+                Some(download_and_stage(pull, layer, &show).await?)
+            }
+            staged => Some(staged?),
+        },
         (false, false) => Some(download_and_stage(pull, layer, &show).await?),
     };
     if let Some(staged) = staged {
@@ -149,6 +156,16 @@ async fn work(
     }
     show(LayerStep::PullComplete);
     Ok(())
+}
+
+/// Whether a layer's blob is not what its digest says; then it counts as not here.
+async fn doubted(pull: &Pull<'_>, layer: &Layer) -> Result<bool> {
+    let digest = layer.blob.digest.clone();
+    pull.blocking("verify blob", move |store| match store.verify_blob(&digest) {
+        Err(error) if error.is_bad_content() => store.doubt_blob(&digest).map(|()| true),
+        outcome => outcome.map(|()| false),
+    })
+    .await
 }
 
 async fn download_and_stage(

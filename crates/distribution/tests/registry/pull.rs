@@ -276,3 +276,71 @@ async fn artifacts_are_not_images() {
         assert_eq!(error, format!("Encountered remote \"{kind}\"({class}) when fetching"));
     }
 }
+
+#[tokio::test]
+async fn a_pull_brings_again_only_what_is_damaged_or_missing() {
+    let registry = Registry::start();
+    let proxy = Proxy::start(registry.address());
+    let pushed = ImageSpec::new(layers()).push(registry.address(), "team/app:1");
+    let world = World::new();
+    let name = pushed.reference.replace(&registry.host(), &proxy.host());
+    let pulled = world.pull(&name).await.unwrap();
+    let blob = |at: usize| {
+        let digest = &pushed.layers[at].digest;
+        world.store.root().join("images/blobs/sha256").join(digest.hex())
+    };
+    let chains = world.store.config(&pulled.record.id).unwrap().chain_ids();
+    let layer = |at: usize| world.store.root().join("layers").join(chains[at].hex());
+    let damage = || world.store.verify_image(&pulled.record.id).unwrap();
+    let sound = || damage().is_empty();
+    let asked = || {
+        let blobs: Vec<String> = proxy.seen().iter().map(|request| request.target.clone()).collect();
+        blobs.into_iter().filter(|target| target.contains("/blobs/")).collect::<Vec<_>>()
+    };
+    let before = asked().len();
+    assert!(world.pull(&name).await.is_ok() && asked().len() == before, "all is here");
+
+    // Cut short: seen without reading it.
+    std::fs::File::options().write(true).open(blob(1)).unwrap().set_len(1000).unwrap();
+    world.pull(&name).await.unwrap();
+    assert_eq!(asked()[before..].len(), 1);
+    assert!(asked()[before].ends_with(&pushed.layers[1].digest.to_string()) && sound());
+
+    // A flipped bit is found by whoever looks.
+    let mut bytes = std::fs::read(blob(0)).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(blob(0), bytes).unwrap();
+    assert!(!sound());
+    world.pull(&name).await.unwrap();
+    assert_eq!(asked()[before + 1..].len(), 1);
+    assert!(asked()[before + 1].ends_with(&pushed.layers[0].digest.to_string()) && sound());
+
+    // A layer's files: made again from the blob that is here.
+    std::fs::remove_dir_all(layer(2)).unwrap();
+    std::fs::write(layer(0).join("diff/keep"), "other").unwrap();
+    assert!(!sound());
+    world.pull(&name).await.unwrap();
+    assert!(asked().len() == before + 2 && sound());
+    assert_eq!(world.read(&pulled, "keep"), "kept");
+
+    // Both: the unpacker finds the blob bad, and it is brought again.
+    std::fs::remove_dir_all(layer(0)).unwrap();
+    let mut bytes = std::fs::read(blob(0)).unwrap();
+    let checksum = bytes.len() - 6;
+    bytes[checksum] ^= 1;
+    std::fs::write(blob(0), bytes).unwrap();
+    world.pull(&name).await.unwrap();
+    assert_eq!(asked()[before..].len(), 3, "{:?}", asked());
+    assert_eq!(damage(), []);
+
+    // The documents, too.
+    for digest in [&pulled.record.manifest, &pulled.record.id] {
+        let path = world.store.root().join("images/blobs/sha256").join(digest.hex());
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[1] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        assert!(!sound());
+        world.pull(&name).await.unwrap();
+        assert!(sound(), "{digest}");
+    }
+}

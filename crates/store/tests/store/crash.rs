@@ -38,7 +38,7 @@ const CALLS: [&str; 23] = [
     "fchmodat",
     "utimensat",
 ];
-const STORE: &str = "NARU_TEST_CRASH_STORE";
+pub const STORE: &str = "NARU_TEST_CRASH_STORE";
 
 fn tars() -> [Vec<u8>; 2] {
     [
@@ -48,7 +48,7 @@ fn tars() -> [Vec<u8>; 2] {
 }
 
 /// A pull of two layers that takes the name `app` from another image, and the removal of that one.
-fn pull_and_remove(store: &Store) -> store::Result<()> {
+pub fn pull_and_remove(store: &Store) -> store::Result<()> {
     let old = store.image("app")?;
     let lease = store.lease();
     let mut descriptors = Vec::new();
@@ -96,7 +96,7 @@ fn victim() {
     pull_and_remove(&Store::open(Path::new(&root)).unwrap()).unwrap();
 }
 
-fn old_image(world: &World) -> Digest {
+pub fn old_image(world: &World) -> Digest {
     world.image(Some("app"), &[Tar::of(&[file("old", "old")])]).id
 }
 
@@ -115,7 +115,7 @@ fn run_victim(root: &Path, call: &str, number: u32) -> bool {
     status.success()
 }
 
-fn check_whole(store: &Store, when: &str) {
+pub fn check_whole(store: &Store, when: &str) {
     for record in store.images().unwrap() {
         let damage = store.verify_image(&record.id).unwrap();
         assert!(damage.is_empty(), "{when}: {:?}: {damage:?}", record.names);

@@ -7,6 +7,8 @@ mod images;
 mod inspect;
 mod layers;
 mod peers;
+mod power;
+mod repair;
 mod skeleton;
 mod snapshots;
 mod tree;

@@ -214,7 +214,9 @@ fn record(out: &mut Vec<u8>, key: &str, value: &[u8]) {
 
 /// Whether a program is installed; a test that needs one says so and passes without.
 pub fn has(program: &str) -> bool {
-    let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin")])
         .any(|folder| folder.join(program).is_file());
     if !found {
         eprintln!("skipped: {program} is not installed");
