@@ -62,6 +62,7 @@ pub struct Engine {
     pub(crate) me: Weak<Engine>,
     pub(crate) facts: facts::Facts,
     pub(crate) executable: executable::Executable,
+    pub(crate) volume_holds: volumes::Holds,
 }
 
 impl Engine {

@@ -10,6 +10,10 @@ use crate::error::{Error, Result};
 use crate::images::labels_match;
 use crate::{ContainerUse, Engine};
 
+pub(crate) use device::Holds;
+
+mod device;
+
 const DRIVER: &str = "local";
 
 impl Engine {
@@ -69,9 +73,9 @@ impl Engine {
     }
 
     pub async fn volume_remove(&self, name: &str, force: bool) -> Result<()> {
-        let (store, name, uses) = (self.store.clone(), name.to_owned(), self.container_uses());
+        let (engine, name, uses) = (self.arc()?, name.to_owned(), self.container_uses());
         let removed = blocking(move || {
-            let volume = match store.volume(&name) {
+            let volume = match engine.store.volume(&name) {
                 Err(store::Error::NotFound(_)) if force => return Ok(None),
                 found => found?,
             };
@@ -82,7 +86,7 @@ impl Engine {
                     ids.join(", ")
                 )));
             }
-            store.remove_volume(&volume.name)?;
+            engine.erase_volume(&volume.name)?;
             Ok(Some(volume))
         })
         .await?;
@@ -96,10 +100,10 @@ impl Engine {
     pub async fn volume_prune(&self, filters: Filters) -> Result<VolumePruneResponse> {
         filters.validate(&["label", "label!", "all"])?;
         let all = filters.boolean("all", false)?;
-        let (store, uses) = (self.store.clone(), self.container_uses());
+        let (engine, uses) = (self.arc()?, self.container_uses());
         let removed = blocking(move || {
             let mut removed = Vec::new();
-            for volume in store.volumes()? {
+            for volume in engine.store.volumes()? {
                 let anonymous = volume.labels.contains_key(store::ANONYMOUS_VOLUME);
                 if !(all || anonymous)
                     || !labels_match(&filters, Some(&volume.labels))
@@ -107,8 +111,8 @@ impl Engine {
                 {
                     continue;
                 }
-                let size = store.volume_size(&volume.name).unwrap_or(0);
-                match store.remove_volume(&volume.name) {
+                let size = engine.store.volume_size(&volume.name).unwrap_or(0);
+                match engine.erase_volume(&volume.name) {
                     Ok(()) => removed.push((volume, size)),
                     Err(error) => tracing::warn!(volume = volume.name, %error, "cannot prune volume"),
                 }

@@ -379,7 +379,7 @@ fn blank() -> NetworkRecord {
         created: now(),
         pools: Vec::new(),
         ipam_driver: String::new(),
-        ipam_options: BTreeMap::new(),
+        ipam_options: None,
         user_pools: false,
         enable_ipv4: true,
         enable_ipv6: false,

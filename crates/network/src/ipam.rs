@@ -241,7 +241,7 @@ mod tests {
                 })
                 .collect(),
             ipam_driver: String::new(),
-            ipam_options: BTreeMap::new(),
+            ipam_options: None,
             user_pools: false,
             enable_ipv4: true,
             enable_ipv6: false,

@@ -76,7 +76,7 @@ pub struct NetworkSpec {
     /// IPAM driver; empty and `default` are ours, `null` gives no addresses.
     pub ipam_driver: String,
     /// Options of the IPAM driver, kept as given.
-    pub ipam_options: BTreeMap<String, String>,
+    pub ipam_options: Option<BTreeMap<String, String>>,
     /// Subnets asked for.
     pub pools: Vec<PoolSpec>,
     /// Whether it has IPv4; default yes.
@@ -128,7 +128,7 @@ pub struct NetworkRecord {
     pub ipam_driver: String,
     /// IPAM options as asked.
     #[serde(default)]
-    pub ipam_options: BTreeMap<String, String>,
+    pub ipam_options: Option<BTreeMap<String, String>>,
     /// Whether a subnet was asked for, which is what lets endpoints ask for addresses.
     #[serde(default)]
     pub user_pools: bool,

@@ -20,6 +20,7 @@ mod exec;
 mod filesystem;
 mod gate;
 mod hooks;
+mod host_mount;
 mod id_maps;
 mod identity;
 mod init;
@@ -47,6 +48,7 @@ pub use defaults::{
 };
 pub use error::{LaunchError, LaunchErrorKind, PlanError};
 pub use exec::{exec, exec_preserving};
+pub use host_mount::mount_on_host;
 pub use init::init;
 pub use launch::launch;
 pub use oci_spec::runtime::Spec;

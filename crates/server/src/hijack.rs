@@ -11,6 +11,7 @@
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::FromRequestParts;
@@ -22,13 +23,16 @@ use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::request::{Body as RequestBody, Request};
 use crate::response::Answer;
+
+/// How long a client may take to read the head of its answer before the stream begins all the same.
+const HEAD: Duration = if cfg!(test) { Duration::from_secs(20) } else { Duration::from_millis(200) };
 
 /// Answers with a hijacked stream and gives it to `session` once the connection is ours. `content_type` is that of an
 /// upgraded stream: it names the framing.
@@ -47,9 +51,11 @@ where
             tokio::spawn(async move {
                 // An exec's JSON has been read to its end; an attach has no body. Either way nothing may be left.
                 drop(body);
-                match upgrade.await.map(take_over) {
-                    Ok(Ok(stream)) => session(stream).await,
-                    Ok(Err(error)) => tracing::warn!(%error, "take over an upgraded connection"),
+                match upgrade.await {
+                    Ok(upgraded) => match take_over(upgraded).await {
+                        Ok(stream) => session(stream).await,
+                        Err(error) => tracing::warn!(%error, "take over an upgraded connection"),
+                    },
                     Err(error) => tracing::debug!(%error, "client left before the upgrade"),
                 }
             });
@@ -75,12 +81,15 @@ fn upgraded(content_type: &'static str) -> Answer {
 }
 
 /// The raw socket below an upgraded connection, with what was read past the request.
-fn take_over(upgraded: Upgraded) -> io::Result<ClientStream> {
+async fn take_over(upgraded: Upgraded) -> io::Result<ClientStream> {
     match upgraded.downcast::<TokioIo<Connection>>() {
         Ok(parts) => {
             let leftover = parts.read_buf.to_vec();
             let fd: OwnedFd = match parts.io.into_inner() {
-                Connection::Unix(stream) => stream.into_std()?.into(),
+                Connection::Unix(stream) => {
+                    until_head_is_read(&stream).await;
+                    stream.into_std()?.into()
+                }
                 Connection::Tcp(stream) => stream.into_std()?.into(),
                 Connection::Tls(stream) => relay(stream)?,
             };
@@ -90,6 +99,18 @@ fn take_over(upgraded: Upgraded) -> io::Result<ClientStream> {
             Ok(ClientStream::Socket { fd: relay(TokioIo::new(upgraded))?, leftover: Vec::new() })
         }
     }
+}
+
+/// Waits until the client has read the answer's head. Clients there are (Docker's SDK for Python) that read the head through
+/// a buffer and the stream past it: whatever reached the buffer together with the head would be lost.
+async fn until_head_is_read(stream: &UnixStream) {
+    // The kernel reports a socket as writable anew each time its peer has read from it.
+    let is_read = || match sys::socket::is_read_by_peer(stream)? {
+        true => Ok(()),
+        false => Err(io::ErrorKind::WouldBlock.into()),
+    };
+    // A client that does not read is no reason to fail: its stream begins a little later.
+    let _ = tokio::time::timeout(HEAD, stream.async_io(Interest::WRITABLE, is_read)).await;
 }
 
 /// One end of a socket pair; the other is copied to and from `stream`, half-closes included.

@@ -131,3 +131,21 @@ async fn a_web_socket_carries_the_session_in_messages() {
     client.read_to_end(&mut rest).await.unwrap();
     assert!(rest.starts_with(&[0x88]), "{rest:?}");
 }
+
+#[tokio::test]
+async fn the_stream_begins_once_the_head_is_read() {
+    let mut client = serve();
+    let request = "POST /exec/1/start HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}early ";
+    client.write_all(request.as_bytes()).await.unwrap();
+    client.readable().await.unwrap();
+    // Time enough for a session that does not wait.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut buffer = [0; 4096];
+    let read = client.read(&mut buffer).await.unwrap();
+    let head = String::from_utf8_lossy(&buffer[..read]);
+    assert!(head.starts_with("HTTP/1.1 101") && head.ends_with("\r\n\r\n"), "{head:?}");
+    client.shutdown().await.unwrap();
+    let mut rest = String::new();
+    client.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(rest, "early bye");
+}

@@ -151,8 +151,8 @@ async fn post(engine: &Arc<Engine>, request: Request, path: &[&str]) -> Answer {
 
 async fn delete(engine: &Arc<Engine>, request: Request, path: &[&str]) -> Answer {
     match path {
-        ["containers", id] => containers::remove(engine, request, id).await,
         ["containers", _, "checkpoints", _] => absent::checkpoints(),
+        ["containers", id @ ..] => containers::remove(engine, request, &id.join("/")).await,
         ["images", name @ ..] => images::remove(engine, request, &name.join("/")).await,
         ["networks", id] => networks::remove(engine, id).await,
         ["volumes", name @ ..] => volumes::remove(engine, request, &name.join("/")).await,

@@ -15,6 +15,7 @@ pub mod overlay;
 pub mod process;
 pub mod seccomp;
 pub mod signal;
+pub mod socket;
 
 pub use clone::clone3;
 pub use namespace::in_netns;

@@ -10,6 +10,7 @@ use api::stream::StreamKind;
 use api::*;
 use monitor::protocol::{AttachSpec, Body, ErrorKind as Refusal, ExecSpec, Reply};
 use runtime::UserSpec;
+use tokio::sync::Notify;
 
 use super::attach::{ClientStream, write_all};
 use super::kill::not_running;
@@ -25,6 +26,8 @@ use crate::error::{Error, Result};
 
 /// How long an exec can be asked about after its end.
 const REMEMBERED: Duration = Duration::from_secs(300);
+/// How long a request about a process waits for its start.
+const START: Duration = Duration::from_secs(10);
 const START_FAILED: &str = "OCI runtime exec failed: exec failed: unable to start container process: ";
 
 /// One exec: what was asked for, and where it is.
@@ -34,6 +37,8 @@ pub(crate) struct Exec {
     pub config: ExecConfig,
     detach_keys: Vec<u8>,
     state: Mutex<State>,
+    /// Told when it has started, or has not and never will.
+    changed: Notify,
 }
 
 /// Where an exec is.
@@ -72,6 +77,7 @@ impl Exec {
             State::Created(_) | State::Starting => 0,
         };
         *state = State::Exited { code, pid, at: Instant::now() };
+        self.changed.notify_waiters();
         true
     }
 
@@ -109,6 +115,7 @@ impl Engine {
             config,
             detach_keys,
             state: Mutex::new(State::Created(Instant::now())),
+            changed: Notify::new(),
         });
         lock(&container.execs).insert(exec.id.clone(), Arc::clone(&exec));
         self.containers.insert_exec(Arc::clone(&exec));
@@ -215,6 +222,7 @@ impl Engine {
                     State::Exited { pid: known, .. } => *known = pid,
                     _ => {}
                 }
+                exec.changed.notify_waiters();
                 Ok(())
             }
             Ok(_) => Ok(()),
@@ -264,6 +272,19 @@ impl Engine {
 
     pub async fn exec_resize(&self, id: &str, size: ResizeQuery) -> Result<()> {
         let exec = self.containers.exec(id)?;
+        // A client that has just been told of its start may be faster than the start.
+        let ready = async {
+            loop {
+                let changed = exec.changed.notified();
+                if !matches!(*lock(&exec.state), State::Starting | State::Created(_)) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        if tokio::time::timeout(START, ready).await.is_err() {
+            return Err(Error::internal("timeout waiting for exec session ready"));
+        }
         if !matches!(*lock(&exec.state), State::Running { .. }) {
             return Err(Error::conflict(format!("exec process {id} is not running")));
         }

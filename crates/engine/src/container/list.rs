@@ -55,6 +55,7 @@ impl Engine {
         let any_state = query.all || query.limit > 0 || filter.names_a_state();
         let limit = usize::try_from(query.limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
         let now = Timestamp::now();
+        let mut link_names = self.link_names();
         let mut list = Vec::new();
         for (container, record) in all {
             let life = container.life();
@@ -62,7 +63,12 @@ impl Engine {
                 break;
             }
             if (any_state || life.status.is_up()) && filter.accepts(self, &record, &life)? {
-                list.push(self.summary(&container, &record, &life, now, query.size));
+                let mut summary = self.summary(&container, &record, &life, now, query.size);
+                summary
+                    .names
+                    .get_or_insert_default()
+                    .extend(link_names.remove(&record.id).unwrap_or_default());
+                list.push(summary);
             }
         }
         Ok(list)

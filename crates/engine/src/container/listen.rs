@@ -59,14 +59,12 @@ impl Engine {
 
     /// The end of a container for good: gives back what it had, then tells those who wait.
     pub(crate) async fn finish(self: &Arc<Self>, container: &Arc<Container>, exit: Exit) {
-        let (engine, id) = (Arc::clone(self), container.id.clone());
+        let (engine, record) = (Arc::clone(self), container.record());
         // Before anybody hears of the exit: who waited for it may take the same ports.
         let left = blocking(move || {
-            let left = engine.leave_networks(&id);
-            let shared = engine.shared_memory(&id);
-            if shared.exists() {
-                let _ = std::fs::remove_dir_all(shared);
-            }
+            let left = engine.leave_networks(&record.id);
+            engine.drop_shared_memory(&record.id);
+            engine.release_volumes(&record);
             Ok(left)
         });
         let left = left.await.unwrap_or_else(|error| {

@@ -39,6 +39,7 @@ mod stats;
 pub(crate) mod status;
 mod stop;
 mod top;
+mod unlink;
 mod update;
 mod uses;
 mod wait;

@@ -19,10 +19,10 @@ pub(crate) const REMOVING: &str = ".removing-";
 
 impl Engine {
     pub async fn container_remove(&self, id: &str, query: ContainerRemoveQuery) -> Result<()> {
-        let container = self.containers.find(id)?;
         if query.link {
-            return Err(Error::conflict("Conflict, cannot remove the default link name of the container"));
+            return self.unlink(id).await;
         }
+        let container = self.containers.find(id)?;
         let engine = self.arc()?;
         let removed = tokio::spawn(async move {
             if query.force {
@@ -92,9 +92,11 @@ impl Engine {
         let grave = container.folder.with_file_name(format!("{REMOVING}{}", container.id));
         let (engine, folder, to, id) =
             (Arc::clone(self), container.folder.clone(), grave.clone(), container.id.clone());
+        let record = container.record();
         let moved = blocking(move || {
             // What a failed start may have left.
             engine.leave_networks(&id);
+            engine.release_volumes(&record);
             std::fs::rename(&folder, &to)
                 .map_err(|error| Error::host(format!("remove {}", folder.display()), error))
         });
@@ -130,9 +132,9 @@ impl Engine {
             if crate::volumes::users(&uses, &mount.name).next().is_some() {
                 continue;
             }
-            match self.store.remove_volume(&mount.name) {
+            match self.erase_volume(&mount.name) {
                 Ok(()) => self.volume_event("destroy", &mount.name, &mount.driver),
-                Err(store::Error::NotFound(_)) => {}
+                Err(error) if error.kind == ErrorKind::NotFound => {}
                 Err(error) => tracing::warn!(%error, volume = %mount.name, "remove a container's volume"),
             }
         }

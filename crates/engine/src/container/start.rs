@@ -36,9 +36,11 @@ impl Engine {
             Status::Created | Status::Exited => {}
         }
         let Err(failure) = self.launch(container).await else { return Ok(()) };
-        let (engine, id) = (Arc::clone(self), container.id.clone());
+        let (engine, record) = (Arc::clone(self), container.record());
         let undone = blocking(move || {
-            engine.left_networks(&engine.leave_networks(&id));
+            engine.left_networks(&engine.leave_networks(&record.id));
+            engine.drop_shared_memory(&record.id);
+            engine.release_volumes(&record);
             Ok(())
         });
         if let Err(error) = undone.await {

@@ -28,7 +28,7 @@ pub(super) fn spec(request: NetworkCreateRequest) -> Result<NetworkSpec> {
         name: request.name,
         driver: request.driver,
         ipam_driver: ipam.driver,
-        ipam_options: ipam.options.unwrap_or_default(),
+        ipam_options: ipam.options,
         pools: asked.map(pool).collect(),
         ipv4: request.enable_ipv4.or_else(|| option(&request.options, "com.docker.network.enable_ipv4")),
         ipv6: request.enable_ipv6.or_else(|| option(&request.options, "com.docker.network.enable_ipv6")),
@@ -76,7 +76,11 @@ mod tests {
         );
         assert_eq!(pool.auxiliary["router"], "10.9.1.1");
         assert_eq!(
-            (spec.options["k"].as_str(), spec.labels["a"].as_str(), spec.ipam_options["o"].as_str()),
+            (
+                spec.options["k"].as_str(),
+                spec.labels["a"].as_str(),
+                spec.ipam_options.as_ref().unwrap()["o"].as_str()
+            ),
             ("v", "b", "p")
         );
         assert_eq!((spec.config_from.as_str(), spec.config_only), ("base", true));

@@ -4,7 +4,6 @@ use ::network::{Endpoint, NetworkRecord, Pool};
 use api::*;
 
 pub(super) fn network(record: &NetworkRecord) -> Network {
-    let builtin = record.is_builtin();
     Network {
         name: record.name.clone(),
         id: record.id.clone(),
@@ -19,7 +18,7 @@ pub(super) fn network(record: &NetworkRecord) -> Network {
                 driver => driver.to_owned(),
             },
             // moby has none for what it made itself, and the client's (empty) map for the rest.
-            options: Some(record.ipam_options.clone()).filter(|options| !(builtin && options.is_empty())),
+            options: record.ipam_options.clone(),
             config: Some(record.pools.iter().map(pool).collect()),
         },
         internal: record.internal,

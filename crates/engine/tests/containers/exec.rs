@@ -1,5 +1,7 @@
 //! `docker exec`.
 
+use std::io::Write;
+
 use api::*;
 
 use crate::world::{Body, World, client};
@@ -16,7 +18,6 @@ async fn exec_with(world: &World, json: &str, input: &str) -> (String, String) {
     let id = world.engine().exec_create("box", config).await.unwrap().id;
     let (client, stream) = client(tty);
     if !input.is_empty() {
-        use std::io::Write;
         (&client.socket).write_all(input.as_bytes()).unwrap();
         client.socket.shutdown(std::net::Shutdown::Write).unwrap();
     }
@@ -105,5 +106,26 @@ pub(crate) fn input_reaches_a_command(world: &mut World) -> Body<'_> {
         world.shell("box", "sleep 1000").await;
         let (_, output) = exec_with(world, r#"{"Cmd":["cat"],"AttachStdin":true}"#, "typed\n").await;
         assert_eq!(output, "typed\n");
+    })
+}
+
+pub(crate) fn a_resize_waits_for_the_start(world: &mut World) -> Body<'_> {
+    Box::pin(async move {
+        world.shell("box", "sleep 1000").await;
+        let json = r#"{"Cmd":["sh","-c","stty size; read x; stty size"],"Tty":true,"AttachStdin":true,"AttachStdout":true}"#;
+        let config = serde_json::from_str(json).unwrap();
+        let id = world.engine().exec_create("box", config).await.unwrap().id;
+        let (client, stream) = client(true);
+        let start = ExecStartConfig { tty: true, ..Default::default() };
+        let (resized, started) = tokio::join!(
+            world.engine().exec_resize(&id, ResizeQuery { height: 11, width: 22 }),
+            world.engine().exec_start(&id, start, Some(stream)),
+        );
+        (started.unwrap(), resized.unwrap());
+        (&client.socket).write_all(b"\n").unwrap();
+        let (output, _) = client.read().await;
+        assert!(output.contains("11 22"), "{output}");
+        let late = world.engine().exec_resize(&id, ResizeQuery { height: 1, width: 2 }).await.unwrap_err();
+        assert_eq!(late.kind, ErrorKind::Conflict, "{late}");
     })
 }

@@ -30,10 +30,11 @@ tests! {
         a_terminal_has_its_size, many_at_once, a_hundred_leave_nothing, init_is_the_first_process;
     life: stop_kill_and_restart, pause_and_unpause, rename_and_update, events_come_in_order, waits_end,
         removal_is_refused_and_forced, lists_filter, health_checks, policies_restart, inspect_is_complete;
-    exec: commands_run_and_end, commands_that_cannot_run, input_reaches_a_command;
-    network: bridge_hosts_and_ports, links_tell_of_the_other_container, endpoint_settings_are_checked_at_create, shared_and_host_networks, a_start_that_fails_gives_everything_back,
+    exec: commands_run_and_end, commands_that_cannot_run, input_reaches_a_command, a_resize_waits_for_the_start;
+    network: bridge_hosts_and_ports, links_tell_of_the_other_container, links_give_names_until_they_are_removed, endpoint_settings_are_checked_at_create, shared_and_host_networks, a_start_that_fails_gives_everything_back,
         names_are_answered_on_user_networks, names_come_with_a_network_that_is_connected_later;
-    storage: volumes_are_made_filled_and_removed, binds_and_tmpfs, half_made_and_half_removed_containers;
+    storage: volumes_are_made_filled_and_removed, volumes_of_a_device_are_mounted_while_they_are_used,
+        shared_memory_has_its_size, binds_and_tmpfs, half_made_and_half_removed_containers;
     boot: containers_outlive_a_killed_engine, exits_while_no_engine_runs, a_killed_monitor_ends_its_container, a_reboot;
 }
 

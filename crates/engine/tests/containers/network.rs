@@ -72,6 +72,35 @@ pub(crate) fn links_tell_of_the_other_container(world: &mut World) -> Body<'_> {
     })
 }
 
+pub(crate) fn links_give_names_until_they_are_removed(world: &mut World) -> Body<'_> {
+    Box::pin(async move {
+        let db = world.detached("db", r#"{"Cmd":["sleep","1000"]}"#).await;
+        let web = world.create("web", r#"{"Cmd":["true"],"HostConfig":{"Links":["db:data"]}}"#).await;
+        let names = async || {
+            let all = ContainerListQuery { all: true, ..Default::default() };
+            let list = world.engine().container_list(all).await.unwrap();
+            list.into_iter().find(|container| container.id == db).unwrap().names.unwrap()
+        };
+        assert_eq!(names().await, ["/db", "/web/data"]);
+        let unlink = async |name: &str| {
+            let query = ContainerRemoveQuery { link: true, ..Default::default() };
+            world.engine().container_remove(name, query).await.map_err(|error| error.message)
+        };
+        assert_eq!(unlink("web/nosuch").await.unwrap_err(), "No such container: web/nosuch");
+        assert_eq!(
+            unlink("nosuch/data").await.unwrap_err(),
+            "Cannot get parent /nosuch for link name /nosuch/data"
+        );
+        assert_eq!(
+            unlink("web").await.unwrap_err(),
+            "Conflict, cannot remove the default link name of the container"
+        );
+        unlink("web/data").await.unwrap();
+        assert_eq!(names().await, ["/db"]);
+        assert_eq!(world.inspect(&web).await.host_config.unwrap().links.unwrap_or_default().len(), 0);
+    })
+}
+
 pub(crate) fn endpoint_settings_are_checked_at_create(world: &mut World) -> Body<'_> {
     Box::pin(async move {
         let json = r#"{"Cmd":["true"],"NetworkingConfig":{"EndpointsConfig":{"bridge":{"IPAMConfig":{"IPv4Address":"172.17.0.9"}}}}}"#;

@@ -92,3 +92,53 @@ pub(crate) fn half_made_and_half_removed_containers(world: &mut World) -> Body<'
         world.start("whole").await;
     })
 }
+
+pub(crate) fn volumes_of_a_device_are_mounted_while_they_are_used(world: &mut World) -> Body<'_> {
+    Box::pin(async move {
+        let options =
+            r#"{"Name":"scratch","DriverOpts":{"type":"tmpfs","device":"tmpfs","o":"size=64k,uid=7,ro"}}"#;
+        let ro = serde_json::from_str(&options.replace("scratch", "fixed")).unwrap();
+        world.engine().volume_create(ro).await.unwrap();
+        let rw = serde_json::from_str(&options.replace(",ro", "")).unwrap();
+        let volume = world.engine().volume_create(rw).await.unwrap();
+        let mounts = || std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let is_mounted = || mounts().contains(&volume.mountpoint);
+        assert!(!is_mounted());
+        let with = r#""NetworkMode":"none","Binds":["scratch:/d"]"#;
+        let keeper = world.detached("keeper", &shell("echo kept > /d/file; sleep 1000", with)).await;
+        let ran = world
+            .run(&shell(
+                "until cat /d/file 2>/dev/null; do :; done; stat -c %u /d; head -c 100000 /dev/zero > /d/big || echo full",
+                with,
+            ))
+            .await;
+        assert!(ran.stdout.ends_with("kept\n7\nfull\n"), "one file system for both, with its limit: {ran:?}");
+        assert!(is_mounted(), "one of them still runs");
+        world.remove(&keeper).await;
+        eventually("unmounted with its last user", || !is_mounted()).await;
+        let ran = world.run(&shell("ls /d; echo x > /f/x", &with.replace("]", r#","fixed:/f"]"#))).await;
+        assert_eq!((ran.stdout.as_str(), ran.code), ("", 1), "new, and the other one cannot be written");
+        world.engine().volume_remove("scratch", true).await.unwrap_err();
+        let broken = r#"{"Name":"broken","DriverOpts":{"type":"nosuchfs","device":"x"}}"#;
+        world.engine().volume_create(serde_json::from_str(broken).unwrap()).await.unwrap();
+        let id = world.create("", &shell("true", r#""NetworkMode":"none","Binds":["broken:/d"]"#)).await;
+        let error = world.try_start(&id).await.unwrap_err();
+        assert!(error.message.contains("failed to mount local volume: mount nosuchfs \"x\" on "), "{error}");
+        assert!(!mounts().contains("/volumes/"), "nothing stays mounted");
+    })
+}
+
+pub(crate) fn shared_memory_has_its_size(world: &mut World) -> Body<'_> {
+    Box::pin(async move {
+        let host = r#""NetworkMode":"none","IpcMode":"shareable","ShmSize":65536"#;
+        let donor = world.detached("donor", &shell("echo x > /dev/shm/x; sleep 1000", host)).await;
+        let ran = world
+            .run(&shell(
+                "until cat /dev/shm/x 2>/dev/null; do :; done; head -c 100000 /dev/zero > /dev/shm/big || echo full",
+                r#""NetworkMode":"none","IpcMode":"container:donor""#,
+            ))
+            .await;
+        assert!(ran.stdout.ends_with("x\nfull\n"), "{ran:?}");
+        world.remove(&donor).await;
+    })
+}

@@ -98,8 +98,7 @@ impl Engine {
             }
             Ipc::Shareable => {
                 let folder = self.shared_memory(&record.id);
-                make_shared_memory(&folder)
-                    .map_err(|error| Error::host(format!("create {}", folder.display()), error))?;
+                make_shared_memory(&folder, host.shm_size)?;
                 shm = Some(folder);
             }
             _ => {}
@@ -123,6 +122,18 @@ impl Engine {
     /// Where the shared memory of a container that shares it is.
     pub(crate) fn shared_memory(&self, id: &str) -> PathBuf {
         self.config.run_dir.join("shm").join(id)
+    }
+
+    /// The container that shared its memory has ended; those that joined it keep theirs.
+    pub(crate) fn drop_shared_memory(&self, id: &str) {
+        let folder = self.shared_memory(id);
+        if folder.exists() {
+            // A folder that is none of ours is left, not emptied: hence no removal of a tree.
+            let _ = rustix::mount::unmount(&folder, rustix::mount::UnmountFlags::DETACH);
+            if let Err(error) = std::fs::remove_dir(&folder) {
+                tracing::warn!(%error, folder = %folder.display(), "remove shared memory");
+            }
+        }
     }
 
     /// Files of the engine's own, where the user mounts nothing else.
@@ -229,8 +240,13 @@ pub(crate) fn restart_policy(policy: &api::RestartPolicy) -> RestartPolicy {
     }
 }
 
-fn make_shared_memory(folder: &std::path::Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::create_dir_all(folder)?;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o1777))
+/// A tmpfs of `size` bytes.
+fn make_shared_memory(folder: &std::path::Path, size: i64) -> Result<()> {
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Error::host(format!("create {}", folder.display()), error))?;
+    // Left by an engine that was killed.
+    let _ = rustix::mount::unmount(folder, rustix::mount::UnmountFlags::DETACH);
+    let options = format!("mode=1777,size={size},nosuid,nodev,noexec");
+    runtime::mount_on_host("tmpfs", "shm", &options, folder)
+        .map_err(|error| Error::internal(error.to_string()))
 }

@@ -107,21 +107,18 @@ pub(crate) fn provide(
 impl Engine {
     /// What is mounted at a start. Missing sources of `-v` binds are made.
     pub(crate) fn mounts_of(&self, record: &Record) -> Result<Vec<SpecMount>> {
-        record.mounts.iter().map(|point| Ok(SpecMount::of(point, self.mount_source(point)?))).collect()
+        record
+            .mounts
+            .iter()
+            .map(|point| Ok(SpecMount::of(point, self.mount_source(point, &record.id)?)))
+            .collect()
     }
 
-    fn mount_source(&self, point: &MountPoint) -> Result<PathBuf> {
+    fn mount_source(&self, point: &MountPoint, container: &str) -> Result<PathBuf> {
         match point.kind {
             Kind::Tmpfs => Ok(PathBuf::new()),
             Kind::Bind => bind_source(point),
-            Kind::Volume => {
-                let volume = self.store.volume(&point.name)?;
-                let root = match bind_device(&volume) {
-                    Some(device) => device,
-                    None => self.store.volume_path(&volume.name),
-                };
-                below(root, &point.subpath)
-            }
+            Kind::Volume => below(self.volume_root(&point.name, container)?, &point.subpath),
             Kind::Image => {
                 let id = point
                     .name
@@ -153,13 +150,6 @@ fn bind_source(point: &MountPoint) -> Result<PathBuf> {
         })?;
     }
     Ok(path)
-}
-
-/// A volume of the local driver that is a folder of the host (`-o type=none -o o=bind -o device=…`).
-fn bind_device(volume: &store::Volume) -> Option<PathBuf> {
-    let options = volume.options.get("o")?;
-    let is_bind = options.split(',').any(|option| matches!(option, "bind" | "rbind"));
-    volume.options.get("device").filter(|_| is_bind).map(PathBuf::from)
 }
 
 /// A path inside of a volume; whoever wrote the volume may have put links in it.
