@@ -122,6 +122,8 @@ static VERBS: &[Verb] = &[
     verb!(container::update, ["container update", "update"], "[OPTIONS] CONTAINER [CONTAINER...]", "Update configuration of one or more containers"),
     verb!(container::wait, ["container wait", "wait"], "CONTAINER [CONTAINER...]", "Block until one or more containers stop, then print their exit codes"),
     verb!(contexts::create, ["context create"], "[OPTIONS] CONTEXT", "Create a context"),
+    verb!(contexts::export, ["context export"], "[OPTIONS] CONTEXT [FILE|-]", "Export a context to a tar archive FILE or a tar stream on STDOUT."),
+    verb!(contexts::import, ["context import"], "CONTEXT FILE|-", "Import a context from a tar file"),
     verb!(contexts::inspect, ["context inspect"], "[OPTIONS] [CONTEXT] [CONTEXT...]", "Display detailed information on one or more contexts"),
     verb!(contexts::ls, ["context ls", "context list"], "[OPTIONS]", "List contexts"),
     verb!(contexts::rm, ["context rm", "context remove"], "CONTEXT [CONTEXT...]", "Remove one or more contexts"),

@@ -2,6 +2,8 @@
 //! `contexts/meta/<sha256 of the name>/meta.json`, `contexts/tls/<the same>/docker/{ca,cert,key}.pem`.
 
 pub mod create;
+pub mod export;
+pub mod import;
 pub mod inspect;
 pub mod ls;
 pub mod rm;

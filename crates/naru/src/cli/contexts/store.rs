@@ -12,6 +12,8 @@ use super::super::{Context, Failure, file, output};
 
 /// The context that stands for flags, environment and the default socket; it has no files.
 pub const DEFAULT: &str = "default";
+/// The certificates of a context.
+pub const TLS_FILES: [&str; 3] = ["ca.pem", "cert.pem", "key.pem"];
 
 /// `meta.json`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -62,6 +64,11 @@ pub struct Store {
 impl Store {
     pub fn of(context: &Context) -> Self {
         Self { root: context.config_dir().join("contexts") }
+    }
+
+    #[cfg(test)]
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
     }
 
     /// The folder with a context's `meta.json`.
@@ -130,7 +137,7 @@ impl Store {
     pub fn read_tls(&self, name: &str) -> Vec<(&'static str, Vec<u8>)> {
         let folder = self.tls_folder(name).join("docker");
         let read = |file: &'static str| Some((file, std::fs::read(folder.join(file)).ok()?));
-        ["ca.pem", "cert.pem", "key.pem"].into_iter().filter_map(read).collect()
+        TLS_FILES.into_iter().filter_map(read).collect()
     }
 
     /// Removes one and what belongs to it.
