@@ -188,6 +188,21 @@ fn devices(folder: &Path, policy: &Policy) -> Result<()> {
     Ok(())
 }
 
+/// The files that go with a delegated cgroup, where the kernel does not list them itself.
+const DELEGATED: &str = "cgroup.procs\ncgroup.threads\ncgroup.subtree_control";
+
+/// The folder and what the kernel lists in `/sys/kernel/cgroup/delegate` (cgroups(7), "Cgroups v2 delegation").
+pub fn give_to(folder: &Path, uid: u32, gid: u32) -> Result<()> {
+    let listed = files::read_if_there(Path::new("/sys/kernel/cgroup/delegate"))?;
+    let listed = listed.unwrap_or_else(|| DELEGATED.to_owned());
+    let files = listed.lines().map(|name| folder.join(name)).filter(|file| file.exists());
+    for path in files.chain([folder.to_owned()]) {
+        std::os::unix::fs::chown(&path, Some(uid), Some(gid))
+            .map_err(|error| Error::io(format!("give to {uid}:{gid}"), &path, error))?;
+    }
+    Ok(())
+}
+
 /// Makes the wanted controllers available in the children of `mount`/…/`parent`, from the top down. Controllers that an ancestor
 /// does not have are passed over.
 pub fn delegate(mount: &Path, parent: &Path) -> Result<()> {

@@ -1,7 +1,7 @@
 //! New file systems as detached mounts: `fsopen`, one `fsconfig` an option, `fsmount`. Attaches nothing.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -42,6 +42,15 @@ impl Context<'_> {
         let attributes = MountAttrFlags::from_bits_retain(attributes as u32);
         rustix::mount::fsmount(&self.fd, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
             .map_err(|error| self.fail(error))
+    }
+}
+
+impl Context<'_> {
+    fn mount_overlay(&self, upper: &str, work: &str) -> Result<Overlay> {
+        self.set("upperdir", Some(upper))?;
+        self.set("workdir", Some(work))?;
+        self.set(INDEX.0, Some(INDEX.1))?;
+        self.mount(0).map(Overlay::Mount)
     }
 }
 
@@ -92,7 +101,7 @@ pub enum Overlay {
     /// Ready to attach.
     Mount(OwnedFd),
     /// Has to be mounted with `mount(2)` in the container's own mount namespace: before Linux 6.8 the new calls take only short
-    /// lists of layers.
+    /// lists of layers ([`SHORT_LIST`]).
     Legacy(LegacyOverlay),
 }
 
@@ -103,29 +112,49 @@ pub struct LegacyOverlay {
     work: PathBuf,
 }
 
+/// How many layers fit into one option of an old kernel, each named by its descriptor.
+const SHORT_LIST: usize = 12;
+
 /// Redirects and indexes would tie the upper folder to this set of layers; a container's must survive a changed one.
 const INDEX: (&str, &str) = ("index", "off");
 
 /// Puts layers (top-most first) below a folder for changes.
 pub fn overlay(lower: &[PathBuf], upper: &Path, work: &Path) -> Result<Overlay> {
-    let long = |path: &Path| path.as_os_str().len() > MAX_VALUE;
-    let all_fit = !lower.iter().map(PathBuf::as_path).chain([upper, work]).any(long);
-    if !sys::overlay::takes_layers_one_by_one() || !all_fit {
+    let fits = |path: &Path| path.as_os_str().len() <= MAX_VALUE;
+    let all_fit = lower.iter().map(PathBuf::as_path).chain([upper, work]).all(fits);
+    if sys::overlay::takes_layers_one_by_one() && all_fit {
+        let context = new_overlay()?;
+        for layer in lower {
+            context.set("lowerdir+", Some(path_text(layer)?)).map_err(|error| LaunchError {
+                message: format!("{} [layer {}]", error.message, layer.display()),
+                ..error
+            })?;
+        }
+        return context.mount_overlay(path_text(upper)?, path_text(work)?);
+    }
+    if lower.len() > SHORT_LIST {
         let legacy = LegacyOverlay { lower: lower.to_vec(), upper: upper.to_owned(), work: work.to_owned() };
         return Ok(Overlay::Legacy(legacy));
     }
+    let folders = lower.iter().map(PathBuf::as_path).chain([upper, work]).map(open_folder);
+    let folders = folders.collect::<Result<Vec<_>>>()?;
+    let names: Vec<String> =
+        folders.iter().map(|folder| format!("/proc/self/fd/{}", folder.as_raw_fd())).collect();
+    let (layers, own) = names.split_at(lower.len());
+    let context = new_overlay()?;
+    context.set("lowerdir", Some(&layers.join(":")))?;
+    context.mount_overlay(&own[0], &own[1])
+}
+
+fn new_overlay() -> Result<Context<'static>> {
     let context = context("overlay", "mount the overlay of the container's layers")?;
     context.set("source", Some("overlay"))?;
-    for layer in lower {
-        context.set("lowerdir+", Some(path_text(layer)?)).map_err(|error| LaunchError {
-            message: format!("{} [layer {}]", error.message, layer.display()),
-            ..error
-        })?;
-    }
-    context.set("upperdir", Some(path_text(upper)?))?;
-    context.set("workdir", Some(path_text(work)?))?;
-    context.set(INDEX.0, Some(INDEX.1))?;
-    context.mount(0).map(Overlay::Mount)
+    Ok(context)
+}
+
+fn open_folder(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).during("mount", || format!("open layer {}", path.display()))
 }
 
 fn path_text(path: &Path) -> Result<&str> {
@@ -138,20 +167,15 @@ impl LegacyOverlay {
     /// Folders are opened here because overlayfs takes only what is mounted in the caller's namespace.
     pub fn mount(&self) -> Result<OwnedFd> {
         let what = || "mount the overlay of the container's layers".to_owned();
-        let open = |path: &Path| {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            rustix::fs::open(path, flags, Mode::empty())
-                .during("mount", || format!("open layer {}", path.display()))
-        };
-        let lower = self.lower.iter().map(|layer| open(layer)).collect::<Result<Vec<_>>>()?;
-        let (upper, work) = (open(&self.upper)?, open(&self.work)?);
+        let lower = self.lower.iter().map(|layer| open_folder(layer)).collect::<Result<Vec<_>>>()?;
+        let (upper, work) = (open_folder(&self.upper)?, open_folder(&self.work)?);
         let overlay = sys::overlay::Folders {
             lower: &lower,
             upper: Some((&upper, &work)),
             options: &[&format!("{}={}", INDEX.0, INDEX.1)],
         };
         overlay.mount_over(&self.upper).during("mount", what)?;
-        open(&self.upper)
+        open_folder(&self.upper)
     }
 }
 

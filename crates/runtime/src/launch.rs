@@ -10,7 +10,7 @@ use crate::channel::{self, Channel, Message};
 use crate::child::{self, Setup, Wait};
 use crate::error::{During, LaunchError, Result, reason};
 use crate::join;
-use crate::plan::{LaunchPlan, MountSource, Namespace};
+use crate::plan::{LaunchPlan, Mount, MountSource, Namespace};
 use crate::prepare::{self, Prepared, Ready};
 use crate::process::Surroundings;
 use crate::{Launch, Launched, Stdio, hooks, id_maps, listener, streams, user_namespace};
@@ -133,7 +133,7 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
     };
     let mut terminal = None;
     let started = left.and_then(|()| {
-        supervise(plan, &prepared, procs, wait, child.pid, &channel, &mut terminal)?;
+        supervise(plan, &prepared, (&group, procs), wait, child.pid, &channel, &mut terminal)?;
         sys::process::start_ticks(child.pid).during("launch", what)
     });
     match started {
@@ -164,7 +164,7 @@ pub(crate) fn end(pidfd: &OwnedFd) {
 fn supervise(
     plan: &LaunchPlan,
     prepared: &Prepared,
-    procs: &[OwnedFd],
+    (group, procs): (&Cgroup, &[OwnedFd]),
     wait: Wait,
     pid: i32,
     channel: &Channel,
@@ -177,6 +177,14 @@ fn supervise(
         }
         if namespaces.user != Namespace::Host {
             map_mounts(plan, prepared, pid)?;
+        }
+        if owns_cgroup(plan) {
+            let (uid, gid) = user_namespace::user_outside(pid, &plan.process.user)?;
+            match group.give_to(uid, gid) {
+                // A launcher without privileges can't give away what is its own.
+                Err(error) if error.errno() == Some(rustix::io::Errno::PERM.raw_os_error()) => {}
+                result => result.map_err(cgroup_error)?,
+            }
         }
         join_cgroups(procs, pid)?;
         if let Some(score) = plan.process.oom_score_adj {
@@ -198,6 +206,19 @@ fn supervise(
         }
         None => Ok(()),
     })
+}
+
+/// The runtime specification, "Cgroup ownership": in a user namespace, a container that can write to the root of its own cgroup
+/// namespace may divide its cgroup.
+fn owns_cgroup(plan: &LaunchPlan) -> bool {
+    let namespaces = &plan.namespaces;
+    let writable = |mount: &Mount| {
+        matches!(mount.source, MountSource::Cgroup) && mount.attributes & sys::mount::attr::RDONLY == 0
+    };
+    plan.cgroup.is_some()
+        && namespaces.user != Namespace::Host
+        && namespaces.cgroup == Namespace::New
+        && plan.mounts.iter().any(writable)
 }
 
 /// When the child has failed already, its error is the cause and ours ("no such process") the consequence.

@@ -33,6 +33,10 @@ pub fn read_only(paths: &[String], root: &Root) -> Result<()> {
     Ok(())
 }
 
+/// What are folders on every kernel that has them, of the paths that are masked by default: no call is spent on finding out.
+const FOLDERS: [&str; 5] =
+    ["/proc/acpi", "/proc/asound", "/proc/scsi", "/sys/devices/virtual/powercap", "/sys/firmware"];
+
 /// Covers files by the null device and folders by an empty one. Missing ones are passed over.
 pub fn mask(paths: &[String], root: &Root, null: &OwnedFd, empty: &OwnedFd) -> Result<()> {
     let (mut files, mut folders) = (Cover::new(null), Cover::new(empty));
@@ -42,9 +46,13 @@ pub fn mask(paths: &[String], root: &Root, null: &OwnedFd, empty: &OwnedFd) -> R
             Err(Errno::NOENT | Errno::NOTDIR) => continue,
             result => result.during("masked paths", what)?,
         };
-        match files.put(&target) {
-            // It is a folder.
-            Err(Errno::INVAL | Errno::NOTDIR) => folders.put(&target),
+        let (likely, other) = match FOLDERS.contains(&path.as_str()) {
+            true => (&mut folders, &mut files),
+            false => (&mut files, &mut folders),
+        };
+        match likely.put(&target) {
+            // It is of the other kind.
+            Err(Errno::INVAL | Errno::NOTDIR) => other.put(&target),
             result => result,
         }
         .during("masked paths", what)?;

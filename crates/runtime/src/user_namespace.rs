@@ -7,12 +7,38 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::channel::{self, Message};
 use crate::error::{During, LaunchError, Result};
-use crate::plan::IdMapping;
+use crate::plan::{IdMapping, UserSpec};
 
 /// The user namespace of a process.
 pub fn of(pid: i32) -> Result<OwnedFd> {
     rustix::fs::open(format!("/proc/{pid}/ns/user"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .during("user namespace", || "open the user namespace of the container".to_owned())
+}
+
+/// Who the container's user is outside, by the mappings of `pid`. A user by name is looked up later, inside: then it is root.
+pub fn user_outside(pid: i32, user: &UserSpec) -> Result<(u32, u32)> {
+    let (uid, gid) = match user {
+        UserSpec::Ids { uid, gid, .. } => (*uid, *gid),
+        UserSpec::Name { .. } => (0, 0),
+    };
+    let outside = |file: &str, id: u32| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/{file}"))
+            .during("user namespace", || format!("read {file} of the container"))?;
+        map(&text, id).ok_or_else(|| {
+            LaunchError::other("user namespace", format!("{id} is not in {file} of the container"))
+        })
+    };
+    Ok((outside("uid_map", uid)?, outside("gid_map", gid)?))
+}
+
+/// Lines of `first inside, first outside, how many` (user_namespaces(7)).
+fn map(text: &str, id: u32) -> Option<u32> {
+    text.lines().find_map(|line| {
+        let numbers: Vec<u32> = line.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let [inside, outside, count] = numbers[..] else { return None };
+        let offset = id.checked_sub(inside).filter(|offset| *offset < count)?;
+        outside.checked_add(offset)
+    })
 }
 
 /// Clones `body` from where `go` leads, which returns the flags of the clone. Nobody comes back from another user namespace, nor,
@@ -101,4 +127,17 @@ pub fn with_mappings(uid: &[IdMapping], gid: &[IdMapping]) -> Result<OwnedFd> {
     drop(writer);
     reap(&child.pidfd);
     namespace
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn mappings() {
+        let text = "         0       1000          1\n         1     100000      65536\n";
+        assert_eq!(
+            [0, 1, 65536, 65537].map(|id| super::map(text, id)),
+            [Some(1000), Some(100_000), Some(165_535), None]
+        );
+        assert_eq!(super::map("0 0 4294967295\n", 7), Some(7));
+    }
 }

@@ -1,21 +1,25 @@
 //! The project's own chores: `cargo xtask tidy` checks the rules that no compiler checks, `cargo xtask bench` measures Naru
-//! against whatever peers this machine has.
+//! against whatever peers this machine has, `cargo xtask lane` runs tests on another kernel, with cgroup v2 only.
 
 #![forbid(unsafe_code)]
 
 mod bench;
+mod lane;
 mod tidy;
 
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask tidy
-       cargo xtask bench [--rounds N] [--only run-none,run-bridge,exec,pull,ps,memory]";
+       cargo xtask bench [--rounds N] [--only run-none,run-bridge,exec,pull,ps,memory]
+       cargo xtask lane [--full] [--kernel PACKAGE,…] [--only SUITE,…] [-- ARGUMENTS OF THE TESTS]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.first().map(String::as_str) {
         Some("tidy") => tidy::run(),
         Some("bench") => bench::run(&arguments[1..]),
+        Some("lane") => lane::run(&arguments[1..]),
+        Some(lane::GUEST) => lane::guest(),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

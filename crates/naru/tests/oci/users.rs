@@ -44,7 +44,10 @@ fn a_container_joins_the_user_namespace_of_another() {
     let done = second.oci(&["exec", &second.id, "id", "-u"]);
     assert_eq!((done.code, done.out.as_str()), (0, "0\n"), "{}", done.err);
     second.verb(&["delete", "-f"]).ok();
-    second.change(|config| config["linux"]["namespaces"][5]["path"] = json!("/nope"));
+    second.change(|config| {
+        let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+        namespaces.last_mut().unwrap()["path"] = json!("/nope");
+    });
     assert!(second.launch(&["create"]).failed().contains("join the user namespace /nope"));
     second.check_nothing_left();
 }

@@ -1,6 +1,6 @@
 //! What can be asked of, and done to, a container that runs.
 
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -96,11 +96,15 @@ fn what_it_uses_is_told() {
     assert!(event["data"]["memory"]["usage"]["usage"].as_u64().unwrap() > 0);
     // Again and again, until it ends.
     let mut command = world.command(&["events", "--interval", "20ms", &world.id]);
-    let child = command.stdout(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..2 {
+        let line = lines.next().expect("an event").unwrap();
+        assert!(line.contains("\"type\":\"stats\""), "{line}");
+    }
     world.oci(&["kill", &world.id, "KILL"]).ok();
-    let lines = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
-    assert!(lines.lines().count() >= 2 && lines.contains("\"type\":\"stats\""), "{lines}");
+    lines.for_each(|line| drop(line.unwrap()));
+    assert!(child.wait().unwrap().success());
     assert!(world.verb(&["events"]).failed().contains("is not running"));
 }
 

@@ -19,6 +19,7 @@ pub const CASES: &[crate::Case] = &[
     ("namespaces_of_another_container", joined),
     ("a_ready_network_namespace", ready_network),
     ("cgroup_limits_and_view", cgroups),
+    ("root_of_a_user_namespace_divides_its_cgroup", own_cgroup),
     ("the_hosts_namespaces", host),
     ("a_container_without_a_cgroup", no_cgroup),
 ];
@@ -144,9 +145,11 @@ fn user_namespace() {
     let output = world.run(&plan).unwrap();
     let lines: Vec<String> =
         output.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    // The unified hierarchy is read-only here and stays the host's; v1's hierarchies are in a tmpfs of the container's.
+    let cgroups = if world.host.cgroup.is_v2() { "65534" } else { "0" };
     assert_eq!(
         lines,
-        ["0", "0 100000 65536", "65534 1:3", "0", "0", "0", "box", "CapEff: 00000000a80425fb", "sys"],
+        ["0", "0 100000 65536", "65534 1:3", "0", cgroups, "0", "box", "CapEff: 00000000a80425fb", "sys"],
         "{}",
         output.stderr
     );
@@ -251,6 +254,30 @@ fn cgroups() {
     assert!(!output.stdout.contains("naru-runtime-test"), "{output:?}");
 }
 
+/// On v2, with a cgroup namespace and a writable view, root of a user namespace divides its own cgroup and leaves its limits alone.
+fn own_cgroup() {
+    let world = World::new();
+    if !world.host.cgroup.is_v2() {
+        println!("skipped: cgroup v1 is not handed out");
+        return;
+    }
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(world.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut plan = world.script(
+        "cd /sys/fs/cgroup; mkdir a && echo $$ > a/cgroup.procs && echo +pids > cgroup.subtree_control && cat a/pids.current; \
+         stat -c %u . cgroup.procs pids.max a; (echo 7 > pids.max) 2>/dev/null || echo closed",
+    );
+    with_user_namespace(&mut plan);
+    plan.resources.pids = Some(33);
+    for mount in &mut plan.mounts {
+        if matches!(mount.source, runtime::MountSource::Cgroup) {
+            mount.attributes &= !sys::mount::attr::RDONLY;
+        }
+    }
+    let output = world.run(&plan).unwrap();
+    assert_eq!(output.stdout, "2\n0\n0\n65534\n0\nclosed\n", "{output:?}");
+}
+
 fn host() {
     let world = World::new();
     let names = ["net", "uts", "ipc", "pid"];
@@ -273,5 +300,7 @@ fn no_cgroup() {
     let mut plan = world.script("ls /sys/fs/cgroup | head -n 1; cat /proc/self/cgroup");
     plan.cgroup = None;
     let output = world.run(&plan).unwrap();
-    assert!(output.stdout.ends_with(&fs::read_to_string("/proc/self/cgroup").unwrap()), "{output:?}");
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+    // On v2 it has a cgroup namespace, whose root is our cgroup.
+    assert!(output.stdout.ends_with(if world.host.cgroup.is_v2() { "0::/\n" } else { &own }), "{output:?}");
 }
