@@ -7,4 +7,5 @@ mod engine;
 mod image_contents;
 mod images;
 mod network;
+mod registries;
 mod world;

@@ -225,7 +225,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 /// A docker archive of `busybox:latest`, made once from the host's static busybox: every applet as a symbolic link, a few
 /// users, and the folders that images usually have.
-fn busybox_archive() -> &'static Path {
+pub fn busybox_archive() -> &'static Path {
     static ARCHIVE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
     &ARCHIVE
         .get_or_init(|| {

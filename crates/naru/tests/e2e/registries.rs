@@ -1,0 +1,102 @@
+//! Registries from the user's side: who is asked for credentials, the command line or the engine. Registry and AWS run inside the
+//! world, under Amazon's names. Needs docker-registry, apache2-utils, and moto's server for Amazon ECR.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::world::{World, run};
+
+const ECR: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com:5000";
+const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+
+/// A server inside the world; ends with the test.
+struct Server(Child);
+
+impl Server {
+    /// Starts it and waits for a line with `sign`.
+    fn start(mut command: Command, sign: &str) -> Server {
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("start a server");
+        let mut server = Server(child);
+        let mut log = BufReader::new(server.0.stderr.take().expect("piped"));
+        let (mut line, mut said) = (String::new(), String::new());
+        while !line.contains(sign) {
+            line.clear();
+            assert!(log.read_line(&mut line).expect("read the log") > 0, "the server ended: {said}");
+            said.push_str(&line);
+        }
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Debian's registry on port 5000, for one user.
+fn registry(world: &World, user: &str, password: &str) -> Server {
+    let htpasswd = Command::new("htpasswd").args(["-nbB", "-C", "4", user, password]).output().unwrap();
+    std::fs::write(world.path("htpasswd"), htpasswd.stdout).unwrap();
+    let config = format!(
+        "version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {}}}\nhttp:\n  addr: 127.0.0.1:5000\n  secret: x\n\
+         auth:\n  htpasswd: {{realm: test, path: {}}}\n",
+        world.path("registry").display(),
+        world.path("htpasswd").display()
+    );
+    std::fs::write(world.path("registry.yml"), config).unwrap();
+    let mut command = world.command("docker-registry");
+    command.arg("serve").arg(world.path("registry.yml")).env("OTEL_TRACES_EXPORTER", "none");
+    Server::start(command, "listening on")
+}
+
+#[test]
+fn amazon_ecr_by_the_users_keys_and_by_the_engines() {
+    let found =
+        Command::new("moto_server").arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !found.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: no moto_server here (pip install 'moto[server]')");
+        return;
+    }
+    let world = World::empty();
+    let mut moto = world.command("moto_server");
+    moto.args(["-H", "127.0.0.1", "-p", "5001"]).env("PYTHONUNBUFFERED", "1");
+    let _moto = Server::start(moto, "Running on");
+    let _registry = registry(&world, "AWS", "123456789012-auth-token");
+    let hosts = world.path("hosts");
+    std::fs::write(&hosts, format!("127.0.0.1 localhost {}\n", ECR.replace(":5000", ""))).unwrap();
+    run(world.command("mount").arg("--bind").arg(&hosts).arg("/etc/hosts")).ok();
+
+    let settle = |mut command: Command| {
+        command.env("HOME", world.path("home")).env("NARU_INSECURE_REGISTRY", ECR);
+        command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:5001").env("AWS_EC2_METADATA_DISABLED", "true");
+        command
+    };
+    let naru = || settle(world.naru_command());
+    let archive = crate::world::busybox_archive();
+    run(naru().args(["load", "-q", "-i"]).arg(archive)).ok();
+    let image = format!("{ECR}/app:1");
+    run(naru().args(["tag", "busybox", &image])).ok();
+
+    run(naru().args(["push", "-q", &image])).fails(1, "no basic auth credentials");
+    run(naru().args(["push", "-q", &image]).envs(KEYS)).ok();
+    run(naru().args(["rmi", &image])).ok();
+    run(naru().args(["pull", "-q", &image]).envs(KEYS)).ok();
+    run(naru().args(["pull", &image]).env("AWS_PROFILE", "gone"))
+        .fails(1, "AWS profile \"gone\": not in the shared config and credentials files");
+
+    // A login goes before the keys, also a wrong one.
+    let wrong = r#"{"auths":{"HOST":{"auth":"QVdTOndyb25n"}}}"#.replace("HOST", ECR);
+    run(naru().args(["pull", &image]).env("DOCKER_AUTH_CONFIG", wrong).envs(KEYS))
+        .fails(1, "unauthorized: authentication required");
+
+    // The stock client knows nothing of AWS: then the engine looks, at home and not at what its first command had.
+    let docker = || settle(world.docker_command());
+    run(docker().args(["pull", "-q", &image]).envs(KEYS)).fails(1, "no basic auth credentials");
+    std::fs::create_dir_all(world.path("home/.aws")).unwrap();
+    let file = "[default]\naws_access_key_id = AKID\naws_secret_access_key = secret\n";
+    std::fs::write(world.path("home/.aws/credentials"), file).unwrap();
+    run(docker().args(["pull", "-q", &image])).ok();
+}
