@@ -25,8 +25,10 @@ pub struct RegistriesConfig {
     pub insecure: Vec<String>,
     /// Networks that count as insecure without being named; Docker's are `127.0.0.0/8` and `::1/128`.
     pub insecure_networks: Vec<String>,
-    /// Where `<host[:port]>/{*.crt,*.cert,*.key}` are looked up; Docker's is `/etc/docker/certs.d`.
+    /// Where `<host[:port]>/{*.crt,*.cert,*.key}` and `<host[:port]>/hosts.toml` are looked up, in order.
     pub certs_dirs: Vec<PathBuf>,
+    /// `registries.conf` and folders of drop-ins; later ones win.
+    pub registries_conf: Vec<PathBuf>,
     /// Proxies for every registry and token server.
     pub proxies: Proxies,
     /// `max-concurrent-downloads`: layers downloaded at once, over all pulls.
@@ -88,6 +90,7 @@ impl Default for RegistriesConfig {
             insecure: Vec::new(),
             insecure_networks: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()],
             certs_dirs: vec![PathBuf::from("/etc/docker/certs.d")],
+            registries_conf: Vec::new(),
             proxies: Proxies::default(),
             max_downloads: 3,
             max_uploads: 5,

@@ -22,6 +22,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::config::{Registries, Retry};
 use crate::dial::{DialError, Dialer};
+use crate::endpoint::Endpoint;
 use crate::error::{Cause, Error, Result, go_errno};
 use crate::{tls, url};
 
@@ -123,6 +124,15 @@ impl Http {
     pub fn new(registries: &Registries, certs: tls::HostCerts, verify: bool) -> Result<Self> {
         let proxies = registries.0.proxies.clone();
         Self::with(registries, certs, verify, proxies, registries.0.config.retry)
+    }
+
+    /// For one endpoint of a registry.
+    pub fn to(registries: &Registries, endpoint: &Endpoint) -> Result<Self> {
+        let certs = tls::HostCerts::read(&registries.config().certs_dirs, &endpoint.host)?;
+        let mut retry = registries.config().retry;
+        retry.connect = endpoint.connect.unwrap_or(retry.connect);
+        let proxies = registries.0.proxies.clone();
+        Self::with(registries, certs.with(&endpoint.certs)?, endpoint.verify, proxies, retry)
     }
 
     /// For what is on this machine or beside it: never through a proxy.

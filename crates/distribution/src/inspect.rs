@@ -4,7 +4,7 @@ use image::{Descriptor, ImageConfig, Index, Manifest, Platform, Reference};
 
 use crate::auth::Auth;
 use crate::config::Registries;
-use crate::endpoint::{Endpoint, endpoints};
+use crate::endpoint::{Endpoint, Purpose, endpoints_for};
 use crate::error::{Error, Result};
 use crate::pull::{in_dockers_words, may_fall_back};
 use crate::session::{Access, Session};
@@ -30,7 +30,9 @@ pub async fn resolve(
 ) -> Result<Resolved> {
     let reference = reference.clone().with_default_tag();
     let mut last = None;
-    for endpoint in endpoints(registries, &reference.registry).await? {
+    let endpoints = endpoints_for(registries, &reference, Purpose::Pull).await?;
+    let by_digest = reference.digest.is_some();
+    for endpoint in endpoints.into_iter().filter(|endpoint| endpoint.resolves || by_digest) {
         match resolve_at(registries, endpoint.clone(), &reference, auth).await {
             Err(error) if may_fall_back(&endpoint, &error) => last = Some(error),
             outcome => return outcome.map_err(|error| in_dockers_words(error, &reference)),

@@ -25,7 +25,7 @@ pub struct LoggedIn {
 pub async fn login(registries: &Registries, auth: &Auth) -> Result<LoggedIn> {
     let registry = registry_of(&auth.server_address);
     let mut last = None;
-    for endpoint in endpoints(registries, &registry).await?.into_iter().filter(|endpoint| !endpoint.mirror) {
+    for endpoint in endpoints(registries, &registry).await? {
         let can_fall_back = !endpoint.verify && endpoint.is_https();
         match login_at(registries, endpoint, auth).await {
             Err(error) if can_fall_back && matches!(error, Error::Request { .. }) => last = Some(error),
@@ -37,7 +37,7 @@ pub async fn login(registries: &Registries, auth: &Auth) -> Result<LoggedIn> {
 
 async fn login_at(registries: &Registries, endpoint: Endpoint, auth: &Auth) -> Result<LoggedIn> {
     let session = Session::open(registries, endpoint, "", Some(auth), Access::Pull).await?;
-    let mut request = Outgoing::get(session.base_uri("/v2/")?);
+    let mut request = Outgoing::get(session.root()?);
     let offline = session.authorizer().offline_token(&session.http).await;
     let mut identity_token = String::new();
     match offline.map_err(|cause| request.error(cause))? {

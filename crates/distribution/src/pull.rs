@@ -21,7 +21,7 @@ use store::{ImageRecord, Store};
 
 use crate::auth::Auth;
 use crate::config::Registries;
-use crate::endpoint::{Endpoint, endpoints};
+use crate::endpoint::{Endpoint, Purpose, endpoints_for};
 use crate::error::{Cause, Error, Result};
 use crate::http::Outgoing;
 use crate::progress::{Progress, ProgressSink};
@@ -75,9 +75,11 @@ pub async fn pull(
     progress: &ProgressSink,
 ) -> Result<Pulled> {
     let mut last = None;
-    for endpoint in endpoints(registries, &reference.registry).await? {
-        match pull_from(store, reference, options, registries, progress, endpoint.clone()).await {
-            Err(error) if may_fall_back(&endpoint, &error) => {
+    let endpoints = endpoints_for(registries, reference, Purpose::Pull).await?;
+    for endpoint in &endpoints {
+        let from = From { endpoint: endpoint.clone(), others: &endpoints };
+        match pull_from(store, reference, options, registries, progress, from).await {
+            Err(error) if may_fall_back(endpoint, &error) => {
                 tracing::info!(endpoint = endpoint.base, error = error.message(), "trying the next endpoint");
                 last = Some(error);
             }
@@ -116,11 +118,17 @@ async fn pull_from(
     options: &PullOptions,
     registries: &Registries,
     progress: &ProgressSink,
-    endpoint: Endpoint,
+    from: From<'_>,
 ) -> Result<Pulled> {
     let auth = options.auth.as_ref();
-    let session = Session::open(registries, endpoint, &reference.repository, auth, Access::Pull).await?;
-    let pull = Pull { store, session: &session, registries, progress, platform: options.platform.clone() };
+    // One that may be asked for content only has to be told the digest.
+    let told = match from.endpoint.resolves || reference.digest.is_some() {
+        true => None,
+        false => Some(resolve_elsewhere(registries, reference, options, from.others).await?),
+    };
+    let session = Session::open(registries, from.endpoint, &reference.repository, auth, Access::Pull).await?;
+    let platform = options.platform.clone();
+    let pull = Pull { store, session: &session, registries, progress, platform, told };
     if !options.all_tags {
         return pull.one(&reference.clone().with_default_tag()).await;
     }
@@ -132,6 +140,42 @@ async fn pull_from(
     last.ok_or_else(|| Error::Manifest(format!("no tags found for {}", reference.familiar_name())))
 }
 
+/// An endpoint to pull from, and all there are.
+struct From<'a> {
+    endpoint: Endpoint,
+    others: &'a [Endpoint],
+}
+
+/// What a tag stands for, by the first endpoint that may be asked and knows.
+async fn resolve_elsewhere(
+    registries: &Registries,
+    reference: &Reference,
+    options: &PullOptions,
+    endpoints: &[Endpoint],
+) -> Result<Digest> {
+    let nobody = || Error::Configuration(format!("no host may resolve {}", reference.familiar()));
+    if options.all_tags {
+        return Err(nobody());
+    }
+    let tagged = reference.clone().with_default_tag();
+    let tag = tagged.tag.as_deref().unwrap_or(image::DEFAULT_TAG);
+    let mut last = None;
+    for endpoint in endpoints.iter().filter(|endpoint| endpoint.resolves) {
+        let auth = options.auth.as_ref();
+        let opened = Session::open(registries, endpoint.clone(), &reference.repository, auth, Access::Pull);
+        let found = match opened.await {
+            Ok(session) => session.head_manifest(tag).await,
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(Some(digest)) => return Ok(digest),
+            Ok(None) => {}
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(nobody))
+}
+
 /// Everything that the parts of one pull share.
 #[derive(Clone)]
 struct Pull<'a> {
@@ -140,6 +184,8 @@ struct Pull<'a> {
     registries: &'a Registries,
     progress: &'a ProgressSink,
     platform: Option<Platform>,
+    /// What the tag stands for, where this registry is not to be asked.
+    told: Option<Digest>,
 }
 
 /// What a reference turned out to be.
@@ -162,7 +208,7 @@ impl Pull<'_> {
             None => self.manifest_of_tag(&wanted).await?,
         };
         let digest = top.digest.clone();
-        let repository = self.session.repository.clone();
+        let repository = reference.repository.clone();
         (self.progress)(Progress::PullingFrom { reference: wanted, repository });
         let chosen = self.choose(top).await?;
         let before = self.blocking("look up image", {
@@ -181,8 +227,12 @@ impl Pull<'_> {
 
     /// HEAD first: where the manifest is here already, that is all the registry is asked for.
     async fn manifest_of_tag(&self, tag: &str) -> Result<Fetched> {
-        let Some(digest) = self.session.head_manifest(tag).await? else {
-            return self.session.manifest(tag).await;
+        let digest = match &self.told {
+            Some(digest) => digest.clone(),
+            None => match self.session.head_manifest(tag).await? {
+                Some(digest) => digest,
+                None => return self.session.manifest(tag).await,
+            },
         };
         let known = digest.clone();
         let bytes = self.blocking("read manifest", move |store| Ok(store.read_blob(&known).ok())).await?;

@@ -14,7 +14,7 @@ use store::{ImageRecord, Store};
 
 use crate::auth::Auth;
 use crate::config::{Registries, place};
-use crate::endpoint::{Endpoint, endpoints};
+use crate::endpoint::{Endpoint, Purpose, endpoints_for};
 use crate::error::{Cause, Error, Result};
 use crate::http::Outgoing;
 use crate::progress::{LayerStep, Progress, ProgressSink, PushedTag};
@@ -43,7 +43,7 @@ pub async fn push(
     progress(Progress::PushRefersTo(reference.name()));
     let images = tagged_images(store, reference, options).await?;
     let mut last = None;
-    for endpoint in endpoints(registries, &reference.registry).await?.into_iter().filter(|it| !it.mirror) {
+    for endpoint in endpoints_for(registries, reference, Purpose::Push).await? {
         let outcome =
             push_to(store, reference, &images, options, registries, progress, endpoint.clone()).await;
         match outcome {

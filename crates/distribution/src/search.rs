@@ -10,7 +10,6 @@ use crate::config::Registries;
 use crate::endpoint::{Endpoint, endpoints};
 use crate::error::{Error, Result};
 use crate::http::{Http, Outgoing};
-use crate::tls::HostCerts;
 use crate::url;
 
 const INDEX: &str = "index.docker.io";
@@ -60,12 +59,7 @@ pub async fn search(
     }
     let (registry, term) = split_registry(term);
     let endpoints = if registry == INDEX {
-        vec![Endpoint {
-            base: format!("https://{INDEX}"),
-            host: INDEX.to_owned(),
-            mirror: false,
-            verify: true,
-        }]
+        vec![Endpoint::new("https", INDEX)]
     } else {
         endpoints(registries, registry).await?
     };
@@ -87,8 +81,7 @@ async fn search_at(
     limit: u32,
     auth: Option<&Auth>,
 ) -> Result<Vec<SearchHit>> {
-    let certs = HostCerts::read(&registries.config().certs_dirs, &endpoint.host)?;
-    let http = Http::new(registries, certs, endpoint.verify)?;
+    let http = Http::to(registries, &endpoint)?;
     let base = format!("{}/v1/search", endpoint.base);
     let base = base.parse().map_err(|_| Error::Configuration(format!("{base:?} is not a valid URL")))?;
     let uri =

@@ -14,10 +14,10 @@ use image::{Digest, MediaType};
 
 use crate::auth::{Auth, Authorizer, Challenge};
 use crate::config::Registries;
+use crate::credentials::hostname;
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, Error, Result};
 use crate::http::{Answer, Http, Outgoing};
-use crate::tls::HostCerts;
 use crate::url;
 
 /// Manifests above this are refused (distribution-spec: registries may limit them to 4 MiB).
@@ -55,15 +55,16 @@ impl Session {
         auth: Option<&Auth>,
         access: Access,
     ) -> Result<Session> {
-        let certs = HostCerts::read(&registries.config().certs_dirs, &endpoint.host)?;
-        let http = Arc::new(Http::new(registries, certs, endpoint.verify)?);
+        let http = Arc::new(Http::to(registries, &endpoint)?);
         // A mirror must not be handed the password for the registry it stands in for.
-        let auth = auth.filter(|auth| !endpoint.mirror || auth.server_address.contains(&endpoint.host));
+        let auth = auth.filter(|auth| endpoint.own || hostname(&auth.server_address) == endpoint.host);
         let needed = access == Access::PullPush;
         let authorizer = Authorizer::new(registries.clone(), auth.cloned(), &endpoint.host, needed);
-        let scopes = if repository.is_empty() { Vec::new() } else { vec![scope(repository, access)] };
-        let session = Session { http, endpoint, repository: repository.to_owned(), authorizer, scopes };
-        let ping = Outgoing::get(session.base_uri("/v2/")?);
+        let repository = endpoint.repository.clone().unwrap_or_else(|| repository.to_owned());
+        let scopes = if repository.is_empty() { Vec::new() } else { vec![scope(&repository, access)] };
+        let session = Session { http, endpoint, repository, authorizer, scopes };
+        let mut ping = Outgoing::get(session.root()?);
+        ping.headers.clone_from(&session.endpoint.headers);
         // Where plain HTTP comes next, a failure of HTTPS is no reason to wait.
         let answer = match session.endpoint.is_https() && !session.endpoint.verify {
             true => session.http.send(ping).await?,
@@ -86,14 +87,24 @@ impl Session {
         &self.authorizer
     }
 
-    pub fn base_uri(&self, path: &str) -> Result<Uri> {
-        let text = format!("{}{path}", self.endpoint.base);
-        text.parse().map_err(|_| Error::Configuration(format!("{text:?} is not a valid URL")))
+    /// `…/v2/`: who is there, and what do they want to be told?
+    pub fn root(&self) -> Result<Uri> {
+        self.below_root("")
     }
 
     /// `…/v2/<repository>/<path>`.
     pub fn uri(&self, path: &str) -> Result<Uri> {
-        self.base_uri(&format!("/v2/{}/{path}", self.repository))
+        self.below_root(&format!("{}/{path}", self.repository))
+    }
+
+    fn below_root(&self, path: &str) -> Result<Uri> {
+        let text = format!("{}{}/{path}", self.endpoint.base, self.endpoint.api);
+        let invalid = || Error::Configuration(format!("{text:?} is not a valid URL"));
+        let uri: Uri = text.parse().map_err(|_| invalid())?;
+        match &self.endpoint.namespace {
+            Some(namespace) => url::with_query(&uri, &[("ns", namespace)]).map_err(|_| invalid()),
+            None => Ok(uri),
+        }
     }
 
     /// Sends with authorisation, repeating on transient failures. For requests that may be repeated.
@@ -111,10 +122,15 @@ impl Session {
         let (mut retried, mut refused) = (false, None);
         loop {
             let mut attempt = request.clone();
+            for (name, value) in &self.endpoint.headers {
+                attempt.headers.append(name, value.clone());
+            }
             let authorization = self.authorizer.header(&self.http, &scopes, refused.as_ref()).await;
             let authorization = authorization.map_err(|cause| request.error(cause))?;
             let by_password = authorization.as_ref().is_some_and(is_basic);
-            attempt.headers.extend(authorization.clone().map(|value| (header::AUTHORIZATION, value)));
+            if let Some(value) = authorization.clone() {
+                attempt.headers.insert(header::AUTHORIZATION, value);
+            }
             let answer = match retry {
                 true => self.http.send_with_retries(attempt).await?,
                 false => self.http.send(attempt).await?,

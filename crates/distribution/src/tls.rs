@@ -1,15 +1,14 @@
 //! TLS for one registry: which roots it is checked against, which client certificate is shown, whether it is checked at all.
 //!
 //! Layout of the folder, from Docker's "Verify repository client with certificates": `certs.d/<host[:port]>/` with `*.crt`
-//! (authorities), `*.cert` (client certificates) and `*.key` of the same name. The crypto provider is named here, and only
-//! here: a second one in the tree would make rustls' default choice panic.
+//! (authorities), `*.cert` (client certificates) and `*.key` of the same name. A `hosts.toml` may name more files ([`CertFiles`]).
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use ::tls::{AnyCertificate, PemError};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject as _;
@@ -50,6 +49,15 @@ fn read_system_roots() -> RootCertStore {
     roots
 }
 
+/// Files that somebody named.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct CertFiles {
+    /// Certificates of authorities.
+    pub authorities: Vec<PathBuf>,
+    /// Certificate and key; both may be one file.
+    pub client: Vec<(PathBuf, PathBuf)>,
+}
+
 /// What `certs.d` holds for one registry.
 #[derive(Default)]
 pub(crate) struct HostCerts {
@@ -58,20 +66,17 @@ pub(crate) struct HostCerts {
 }
 
 impl HostCerts {
-    /// Reads the first folder that exists. `host` is `name[:port]`, as in the reference.
+    /// Reads the first folder that holds any. `host` is `name[:port]`, as in the reference.
     pub fn read(folders: &[PathBuf], host: &str) -> Result<HostCerts> {
         let mut certs = HostCerts::default();
-        let candidates = folders.iter().map(|folder| folder.join(host));
-        let Some((folder, entries)) =
-            candidates.filter_map(|folder| Some((folder.clone(), std::fs::read_dir(&folder).ok()?))).next()
-        else {
-            return Ok(certs);
-        };
-        let mut names: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        names.sort();
+        let found = folders.iter().map(|folder| folder.join(host)).find_map(|folder| {
+            let names = certificate_files(&folder);
+            (!names.is_empty()).then_some((folder, names))
+        });
+        let Some((folder, names)) = found else { return Ok(certs) };
         for path in &names {
             match path.extension().and_then(|extension| extension.to_str()) {
-                Some("crt") => certs.authorities.extend(read_certificates(path)?),
+                Some("crt") => certs.authorities.extend(::tls::certificates(path)?),
                 Some("cert") => {
                     let key = path.with_extension("key");
                     if !names.contains(&key) {
@@ -81,7 +86,7 @@ impl HostCerts {
                             file_name(path)
                         )));
                     }
-                    certs.client = Some((read_certificates(path)?, read_key(&key)?));
+                    certs.client = Some((::tls::certificates(path)?, ::tls::private_key(&key)?));
                 }
                 Some("key") if !names.contains(&path.with_extension("cert")) => {
                     return Err(Error::Configuration(format!(
@@ -97,9 +102,15 @@ impl HostCerts {
         Ok(certs)
     }
 
-    /// One more authority, from a file.
-    pub fn authority(path: &Path) -> Result<HostCerts> {
-        Ok(HostCerts { authorities: read_certificates(path)?, client: None })
+    /// Adds files that were named; a client certificate among them goes before the folder's.
+    pub fn with(mut self, files: &CertFiles) -> Result<HostCerts> {
+        for path in &files.authorities {
+            self.authorities.extend(::tls::certificates(path)?);
+        }
+        if let Some((certificate, key)) = files.client.first() {
+            self.client = Some((::tls::certificates(certificate)?, ::tls::private_key(key)?));
+        }
+        Ok(self)
     }
 
     /// Whether somebody has said by which authority this registry is to be checked.
@@ -108,32 +119,34 @@ impl HostCerts {
     }
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let certificates: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).and_then(|certificates| certificates.collect());
-    certificates
-        .map_err(|error| Error::Configuration(format!("read certificates {}: {error}", path.display())))
+impl From<PemError> for Error {
+    fn from(error: PemError) -> Self {
+        Error::Configuration(error.to_string())
+    }
 }
 
-fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
-    PrivateKeyDer::from_pem_file(path)
-        .map_err(|error| Error::Configuration(format!("read private key {}: {error}", path.display())))
+/// The certificates and keys in a folder, by name; none where there is no such folder.
+fn certificate_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    let kinds = ["crt", "cert", "key"].map(Some);
+    files.retain(|file| kinds.contains(&file.extension().and_then(|kind| kind.to_str())));
+    files.sort();
+    files
 }
 
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn provider() -> Arc<CryptoProvider> {
-    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    PROVIDER.get_or_init(|| Arc::new(rustls::crypto::ring::default_provider())).clone()
-}
-
 /// The client configuration for a registry. `verify` is false for insecure registries.
 pub(crate) fn client_config(roots: &SystemRoots, certs: HostCerts, verify: bool) -> Result<ClientConfig> {
-    let verifier: Arc<dyn ServerCertVerifier> =
-        if verify { Arc::new(Verifier::new(roots.get(), certs.authorities)?) } else { Arc::new(Unverified) };
-    let builder = ClientConfig::builder_with_provider(provider())
+    let verifier: Arc<dyn ServerCertVerifier> = if verify {
+        Arc::new(Verifier::new(roots.get(), certs.authorities)?)
+    } else {
+        Arc::new(AnyCertificate)
+    };
+    let builder = ClientConfig::builder_with_provider(::tls::provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::Configuration(format!("set up TLS: {error}")))?
         .dangerous()
@@ -167,7 +180,7 @@ impl Verifier {
             }
             Arc::new(roots)
         };
-        let inner = WebPkiServerVerifier::builder_with_provider(roots, provider())
+        let inner = WebPkiServerVerifier::builder_with_provider(roots, ::tls::provider())
             .build()
             .map_err(|error| Error::Configuration(format!("set up TLS: {error}")))?;
         Ok(Verifier { inner, pinned: authorities })
@@ -219,45 +232,6 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.inner.supported_verify_schemes()
-    }
-}
-
-/// For registries that the administrator called insecure: any certificate will do.
-#[derive(Debug)]
-struct Unverified;
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -156,9 +156,14 @@ impl Proxy {
         self.state.seen.lock().expect("no server thread panicked").clone()
     }
 
-    /// Requests whose method and target match.
+    /// Requests whose method (empty: any) and target match.
     pub fn count(&self, method: &str, part: &str) -> usize {
-        self.seen().iter().filter(|request| request.method == method && request.target.contains(part)).count()
+        self.seen()
+            .iter()
+            .filter(|request| {
+                (method.is_empty() || request.method == method) && request.target.contains(part)
+            })
+            .count()
     }
 
     /// Bytes of bodies sent to clients.

@@ -28,6 +28,7 @@ pub struct RegistryBuilder {
     client_ca: Option<String>,
     htpasswd: Vec<(String, String)>,
     token: Option<(String, String, String, String)>,
+    upstream: Option<String>,
 }
 
 impl RegistryBuilder {
@@ -52,6 +53,12 @@ impl RegistryBuilder {
     /// Bearer tokens from this server.
     pub fn token(mut self, server: &TokenServer) -> Self {
         self.token = Some((server.realm(), server.service(), server.issuer(), server.root_certificate()));
+        self
+    }
+
+    /// A pull-through cache of another registry (plain HTTP).
+    pub fn cache_of(mut self, upstream: &str) -> Self {
+        self.upstream = Some(format!("http://{upstream}"));
         self
     }
 
@@ -117,6 +124,9 @@ impl RegistryBuilder {
                 self.htpasswd.iter().map(|(user, password)| bcrypt(user, password)).collect();
             let path = write("htpasswd", &lines.concat());
             config.push_str(&format!("auth:\n  htpasswd: {{realm: test, path: {}}}\n", path.display()));
+        }
+        if let Some(upstream) = &self.upstream {
+            config.push_str(&format!("proxy: {{remoteurl: \"{upstream}\"}}\n"));
         }
         if let Some((realm, service, issuer, root)) = &self.token {
             let path = write("token-root.crt", root);

@@ -13,7 +13,7 @@ use super::sign::{self, Scope};
 use super::{Environment, Error, Keys};
 use crate::config::Registries;
 use crate::http::{Http, Outgoing};
-use crate::tls::HostCerts;
+use crate::tls::{CertFiles, HostCerts};
 
 /// Answers are small.
 const LIMIT: usize = 1 << 20;
@@ -40,10 +40,8 @@ pub(super) enum Proof<'a> {
 
 impl<'a> Aws<'a> {
     pub fn new(registries: &'a Registries, environment: &'a Environment) -> Result<Self, Error> {
-        let certs = match environment.get("AWS_CA_BUNDLE") {
-            Some(path) => HostCerts::authority(path.as_ref()),
-            None => Ok(HostCerts::default()),
-        };
+        let authorities = environment.get("AWS_CA_BUNDLE").into_iter().map(Into::into).collect();
+        let certs = HostCerts::default().with(&CertFiles { authorities, client: Vec::new() });
         let http = certs.and_then(|certs| Http::new(registries, certs, true));
         let http = http.map_err(|source| Error::Request { call: "set-up", source: Box::new(source) })?;
         Ok(Self { environment, registries, http, endpoint_url: None })

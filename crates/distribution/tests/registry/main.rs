@@ -3,6 +3,7 @@
 mod auth;
 mod ecr;
 mod faults;
+mod mirrors;
 mod pull;
 mod push;
 mod tls;

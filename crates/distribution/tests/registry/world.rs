@@ -22,6 +22,7 @@ pub struct World {
 pub fn config() -> RegistriesConfig {
     RegistriesConfig {
         certs_dirs: Vec::new(),
+        registries_conf: Vec::new(),
         retry: Retry {
             attempts: 4,
             base: Duration::from_millis(2),

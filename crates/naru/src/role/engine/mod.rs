@@ -8,6 +8,7 @@
 
 mod listen;
 mod options;
+mod registries;
 mod settings;
 mod tls;
 

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use engine::EngineConfig;
 use serde::Deserialize;
 
+use super::registries;
 use crate::aws;
 
 /// How long an engine that a command started stays without anything to do.
@@ -180,6 +181,8 @@ impl Settings {
         config.exe = std::env::current_exe().context("find the own executable")?;
         self.set_networks(&mut config.network)?;
         self.set_registries(&mut config.registries);
+        config.registries.certs_dirs = registries::certs_dirs();
+        config.registries.registries_conf = registries::registries_conf();
         config.registries.aws = Some(aws::of_engine(self.listening_stdin.is_some()));
         set(&mut config.cgroup_parent, &self.cgroup_parent);
         set(&mut config.log_driver, &self.log_driver);
