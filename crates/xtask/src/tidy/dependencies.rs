@@ -10,7 +10,8 @@ use serde_json::Value;
 /// Crates that run between clone and exec, in the monitor, or are called from blocking threads: no async runtime may be
 /// within their reach.
 const SYNC_CRATES: &[&str] = &[
-    "sys", "cgroup", "seccomp", "netlink", "runtime", "monitor", "image", "store", "network", "api", "term", "tls",
+    "sys", "cgroup", "seccomp", "netlink", "runtime", "monitor", "image", "store", "network", "api", "term",
+    "tls",
 ];
 const ASYNC_RUNTIMES: &[&str] = &["tokio", "hyper", "axum", "rayon", "async-std", "smol"];
 
