@@ -56,16 +56,7 @@ fn dockerd_runs_its_containers_on_it() {
         eprintln!("skipped: needs Debian's docker.io");
         return;
     }
-    std::os::unix::fs::symlink(NARU, world.path("naru-oci")).unwrap();
-    let output = Command::new("unshare")
-        .args(["--net", "--mount", "--propagation", "private", "sh", "-c", STAGE, "sh"])
-        .arg(world.path("").to_str().unwrap().trim_end_matches('/'))
-        .args([SCRIPT, &world.id])
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
-    let said: Vec<&str> = text.lines().collect();
+    let (said, complaints) = say_in_namespaces(&world, STAGE, SCRIPT);
     let expected = [
         "hello: hello",
         "exit: 7",
@@ -82,5 +73,21 @@ fn dockerd_runs_its_containers_on_it() {
         "terminal: /dev/pts/0",
         "left: 0",
     ];
-    assert_eq!(said, expected, "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(said, expected, "{complaints}");
+}
+
+/// Runs `stage` in a network and a mount namespace, with the world's folder, which has the runtime as `naru-oci`, the script and the
+/// name of the cgroup as arguments. The lines that it said, and what went to standard error.
+pub fn say_in_namespaces(world: &World, stage: &str, script: &str) -> (Vec<String>, String) {
+    std::os::unix::fs::symlink(NARU, world.path("naru-oci")).unwrap();
+    let output = Command::new("unshare")
+        .args(["--net", "--mount", "--propagation", "private", "timeout", "120", "sh", "-c", stage, "sh"])
+        .arg(world.path("").to_str().unwrap().trim_end_matches('/'))
+        .args([script, &world.id])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+    let said = text.lines().map(str::to_owned).collect();
+    (said, String::from_utf8_lossy(&output.stderr).into_owned())
 }

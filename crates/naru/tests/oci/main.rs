@@ -1,11 +1,13 @@
 //! `naru oci` from outside, as an engine drives it: one process a verb. Needs root and busybox-static.
 
+mod containerd;
 mod engines;
 mod exec;
 mod hooks;
 mod kill;
 mod life;
 mod peers;
+mod podman;
 mod rootless;
 mod seccomp;
 mod users;
