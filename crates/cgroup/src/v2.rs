@@ -229,6 +229,8 @@ pub fn delegate(mount: &Path, parent: &Path) -> Result<()> {
                 empty_into(folder, "init")?;
                 enable_each(&file, &missing)?;
             }
+            // What is not handed down to this user he does not have.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
             // One controller may be refused (cpu with real-time tasks, threaded groups): the others should not suffer.
             Err(_) => enable_each(&file, &missing)?,
         }

@@ -56,6 +56,19 @@ pub struct EngineConfig {
     pub labels: Vec<String>,
     /// Shown by `info`.
     pub debug: bool,
+    /// How it goes without root's rights; None as root.
+    pub rootless: Option<Rootless>,
+}
+
+/// An engine of an ordinary user, in a user namespace of his own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rootless {
+    /// Containers have cgroups, below a delegated one.
+    pub cgroups: bool,
+    /// Networks beside `host` and `none` have a way out.
+    pub networks: bool,
+    /// What is missing and how to get it, shown by `info`.
+    pub warnings: Vec<String>,
 }
 
 impl EngineConfig {
@@ -86,7 +99,18 @@ impl EngineConfig {
             host_gateway_ips: Vec::new(),
             labels: Vec::new(),
             debug: false,
+            rootless: None,
         }
+    }
+
+    /// Whether containers have cgroups.
+    pub(crate) fn has_cgroups(&self) -> bool {
+        self.rootless.as_ref().is_none_or(|rootless| rootless.cgroups)
+    }
+
+    /// Whether there are networks beside `host` and `none`.
+    pub(crate) fn has_networks(&self) -> bool {
+        self.rootless.as_ref().is_none_or(|rootless| rootless.networks)
     }
 
     /// Where containers' records are.

@@ -39,7 +39,7 @@ use distribution::Registries;
 use network::Networks;
 use store::Store;
 
-pub use config::EngineConfig;
+pub use config::{EngineConfig, Rootless};
 pub use container::{AttachOptions, Attachment, ClientStream, ContainerUse, Logs};
 pub use error::{Error, Result};
 pub use events::Events;

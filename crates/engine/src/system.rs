@@ -43,13 +43,13 @@ impl Engine {
                 authorization: None,
                 log: Some(words(&log_drivers)),
             },
-            memory_limit: true,
+            memory_limit: self.config.has_cgroups(),
             swap_limit: host.swap_limit,
-            cpu_cfs_period: true,
-            cpu_cfs_quota: true,
-            cpu_shares: true,
-            cpu_set: true,
-            pids_limit: true,
+            cpu_cfs_period: self.config.has_cgroups(),
+            cpu_cfs_quota: self.config.has_cgroups(),
+            cpu_shares: self.config.has_cgroups(),
+            cpu_set: self.config.has_cgroups(),
+            pids_limit: self.config.has_cgroups(),
             ipv4_forwarding: host.ipv4_forwarding,
             debug: self.config.debug,
             n_fd: host.open_files,
@@ -57,7 +57,7 @@ impl Engine {
             n_goroutines: 0,
             system_time: jiff::Timestamp::now().to_string(),
             logging_driver: self.config.log_driver.clone(),
-            cgroup_driver: "cgroupfs".to_owned(),
+            cgroup_driver: if self.config.has_cgroups() { "cgroupfs" } else { "none" }.to_owned(),
             cgroup_version: host.cgroup_version.to_string(),
             n_events_listener: self.events.listeners() as i64,
             kernel_version: host.kernel.clone(),
@@ -81,13 +81,20 @@ impl Engine {
             swarm: SwarmInfo { local_node_state: "inactive".to_owned(), ..SwarmInfo::default() },
             live_restore_enabled: true,
             init_binary: "docker-init".to_owned(),
-            security_options: Some(host.security_options()),
+            security_options: Some(host.security_options(self.config.rootless.is_some())),
             default_address_pools: Some(self.address_pools()),
             firewall_backend: Some(FirewallInfo { driver: "nftables".to_owned(), info: None }),
             cdi_spec_dirs: Some(Vec::new()),
-            warnings: Some(host.warnings()).filter(|warnings| !warnings.is_empty()),
+            warnings: Some(self.warnings(&host)).filter(|warnings| !warnings.is_empty()),
             ..SystemInfo::default()
         })
+    }
+
+    fn warnings(&self, host: &host::Host) -> Vec<String> {
+        let mut warnings = host.warnings();
+        let rootless = self.config.rootless.iter().flat_map(|rootless| &rootless.warnings);
+        warnings.extend(rootless.map(|warning| format!("WARNING: {warning}")));
+        warnings
     }
 
     pub async fn version(&self) -> Result<SystemVersion> {

@@ -50,6 +50,9 @@ impl Context<'_> {
         self.set("upperdir", Some(upper))?;
         self.set("workdir", Some(work))?;
         self.set(INDEX.0, Some(INDEX.1))?;
+        if sys::namespace::in_user_namespace() {
+            self.set(USER_ATTRIBUTES, None)?;
+        }
         self.mount(0).map(Overlay::Mount)
     }
 }
@@ -118,6 +121,9 @@ const SHORT_LIST: usize = 12;
 /// Redirects and indexes would tie the upper folder to this set of layers; a container's must survive a changed one.
 const INDEX: (&str, &str) = ("index", "off");
 
+/// In a user namespace `trusted.*` attributes are not to be had.
+const USER_ATTRIBUTES: &str = "userxattr";
+
 /// Puts layers (top-most first) below a folder for changes.
 pub fn overlay(lower: &[PathBuf], upper: &Path, work: &Path) -> Result<Overlay> {
     let fits = |path: &Path| path.as_os_str().len() <= MAX_VALUE;
@@ -169,11 +175,11 @@ impl LegacyOverlay {
         let what = || "mount the overlay of the container's layers".to_owned();
         let lower = self.lower.iter().map(|layer| open_folder(layer)).collect::<Result<Vec<_>>>()?;
         let (upper, work) = (open_folder(&self.upper)?, open_folder(&self.work)?);
-        let overlay = sys::overlay::Folders {
-            lower: &lower,
-            upper: Some((&upper, &work)),
-            options: &[&format!("{}={}", INDEX.0, INDEX.1)],
-        };
+        let index = format!("{}={}", INDEX.0, INDEX.1);
+        let mut options = vec![index.as_str()];
+        options.extend(sys::namespace::in_user_namespace().then_some(USER_ATTRIBUTES));
+        let overlay =
+            sys::overlay::Folders { lower: &lower, upper: Some((&upper, &work)), options: &options };
         overlay.mount_over(&self.upper).during("mount", what)?;
         open_folder(&self.upper)
     }

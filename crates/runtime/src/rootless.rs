@@ -20,16 +20,24 @@ use crate::{id_maps, user_namespace};
 
 const STEP: &str = "user namespace";
 
-/// Whether this process is in another user namespace than the host's own.
-pub fn is_inside() -> bool {
-    // The host's own maps everything to itself.
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    !map.is_empty() && map.split_ascii_whitespace().ne(["0", "0", "4294967295"])
-}
+pub use sys::namespace::in_user_namespace as is_inside;
 
 /// Whether the system has what maps more ids than one's own.
 pub fn has_helpers() -> bool {
     ["newuidmap", "newgidmap"].iter().all(|name| id_maps::helper(name).is_some())
+}
+
+/// The cgroup below which an unprivileged launcher may make others: the one that holds its own, where that was delegated to the user
+/// (cgroup v2 alone).
+pub fn delegated_cgroup(host: &cgroup::Host) -> Option<String> {
+    let mount = host.unified.as_ref().filter(|_| host.is_v2())?;
+    let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let (above, _) = own.rsplit_once('/')?;
+    let folder = mount.join(above.trim_start_matches('/'));
+    let files = [folder.clone(), folder.join("cgroup.procs"), folder.join("cgroup.subtree_control")];
+    let is_ours = |path: &std::path::PathBuf| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
+    files.iter().all(is_ours).then(|| above.to_owned())
 }
 
 /// Goes where a configuration's container is to be.

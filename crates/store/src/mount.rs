@@ -26,8 +26,12 @@ const OPTION_MAX: usize = 255;
 /// metadata-only copies (a commit would not see the data).
 const OPTIONS: [(&str, &str); 3] = [("redirect_dir", "off"), ("metacopy", "off"), ("index", "off")];
 
-/// In a user namespace `trusted.*` attributes are not to be had.
+/// In a user namespace `trusted.*` attributes are not to be had. With these there are no redirects, and that must not be said.
 const USER_ATTRIBUTES: &str = "userxattr";
+
+fn options(flags: &[&str]) -> &'static [(&'static str, &'static str)] {
+    if flags.contains(&USER_ATTRIBUTES) { &OPTIONS[1..] } else { &OPTIONS }
+}
 
 /// What an overlay is put together from.
 pub(crate) struct Overlay<'a> {
@@ -118,9 +122,9 @@ impl Overlay<'_> {
         &self,
         make: fn(&Self, &[&str]) -> rustix::io::Result<OwnedFd>,
     ) -> rustix::io::Result<OwnedFd> {
-        match make(self, &[]) {
-            Err(Errno::PERM) => make(self, &[USER_ATTRIBUTES]),
-            other => other,
+        match sys::namespace::in_user_namespace() {
+            true => make(self, &[USER_ATTRIBUTES]),
+            false => make(self, &[]),
         }
     }
 
@@ -148,8 +152,8 @@ impl Overlay<'_> {
             set("upperdir", upper)?;
             set("workdir", work)?;
         }
-        for (key, value) in OPTIONS {
-            fsconfig_set_string(context, key, value)?;
+        for (key, value) in options(flags) {
+            fsconfig_set_string(context, *key, *value)?;
         }
         fsconfig_create(context)?;
         let read_only = match self.upper {
@@ -161,7 +165,8 @@ impl Overlay<'_> {
 
     /// The way of older kernels.
     fn detach(&self, flags: &[&str]) -> rustix::io::Result<OwnedFd> {
-        let options: Vec<String> = OPTIONS.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let options: Vec<String> =
+            options(flags).iter().map(|(key, value)| format!("{key}={value}")).collect();
         let options: Vec<&str> = options.iter().map(String::as_str).chain(flags.iter().copied()).collect();
         // Any folder can carry the mount, as nobody else sees it.
         let target = self.upper.map_or_else(|| self.lower[0].as_path(), |(upper, _)| upper);

@@ -32,6 +32,12 @@ pub fn setns(fd: impl AsFd, namespaces: u64) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Whether this process is in another user namespace than the host's own, which maps every id to itself.
+pub fn in_user_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    !map.is_empty() && map.split_ascii_whitespace().ne(["0", "0", "4294967295"])
+}
+
 /// Runs `body` inside the network namespace `namespace` and returns what it returns: on a thread of its own, so the caller's
 /// threads never leave theirs. Sockets that `body` opens stay in that namespace for good.
 pub fn in_netns<T: Send>(namespace: impl AsFd, body: impl FnOnce() -> T + Send) -> io::Result<T> {

@@ -64,12 +64,15 @@ impl Host {
         ]
     }
 
-    pub fn security_options(&self) -> Vec<String> {
+    pub fn security_options(&self, rootless: bool) -> Vec<String> {
         let mut options = Vec::new();
         if read("/sys/module/apparmor/parameters/enabled").is_some_and(|text| text.trim() == "Y") {
             options.push("name=apparmor".to_owned());
         }
         options.push("name=seccomp,profile=builtin".to_owned());
+        if rootless {
+            options.push("name=rootless".to_owned());
+        }
         if self.cgroup_version == 2 {
             options.push("name=cgroupns".to_owned());
         }

@@ -52,7 +52,7 @@ impl Store {
             plan.namespaces.user = Namespace::Host;
         }
         if create.rootless && host.is_v2() && bundle.cgroups_path().is_empty() {
-            plan.cgroup = beside_us().map(|folder| format!("{folder}/{}", create.id));
+            plan.cgroup = rootless::delegated_cgroup(&host).map(|folder| format!("{folder}/{}", create.id));
         }
         if rootless::is_inside() {
             // Who may use a device is not for a user namespace to say.
@@ -69,13 +69,6 @@ impl Store {
         }
         created
     }
-}
-
-/// The cgroup around our own: what is delegated to a user begins somewhere above the cgroups that processes are in.
-fn beside_us() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    let own = text.lines().find_map(|line| line.strip_prefix("0::"))?;
-    own.rsplit_once('/').map(|(above, _)| above.to_owned())
 }
 
 /// Refuses a cgroup with processes: they would share the limits, and the end, of the container. `false`: there can be none.
@@ -109,6 +102,8 @@ fn create_in(
         && !is_usable(host, path, create.rootless)?
     {
         plan.cgroup = None;
+    }
+    if plan.cgroup.is_none() {
         if plan.resources != cgroup::Resources::default() {
             let message = "cannot set limits: the container could not join or create a cgroup (rootless, and none is delegated)";
             return Err(Error::Status(message.to_owned()));

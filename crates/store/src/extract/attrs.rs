@@ -39,12 +39,23 @@ impl Creator {
     }
 }
 
+/// Whether this is a user namespace with nobody but root, made where a user has no range of ids.
+fn is_alone() -> bool {
+    static ALONE: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *ALONE.get_or_init(|| {
+        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        map.split_ascii_whitespace().skip(2).eq(["1"])
+    })
+}
+
 impl Attributes {
     /// An entry's attributes; `None` when owner or group are no 32-bit numbers.
     pub fn of(entry: &Entry, owner: Option<(u32, u32)>) -> Option<Attributes> {
         let id = |id: i64| u32::try_from(id).ok();
         let (uid, gid) = match owner {
             Some(owner) => owner,
+            // Nobody else is there: as if all were his.
+            None if is_alone() => (0, 0),
             None => (id(entry.uid)?, id(entry.gid)?),
         };
         let bounded = |time| if entry.kind == Kind::Symlink { time } else { bounded(time) };

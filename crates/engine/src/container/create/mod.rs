@@ -22,15 +22,16 @@ use jiff::Timestamp;
 use store::Rootfs;
 
 use super::launch::log;
+use super::launch::network::NO_NETWORKS;
 use super::model::{Container, lock};
 use super::modes::Network;
 use super::mounts::{Kind, resolve};
 use super::record::Record;
 use super::registry::Reservation;
 use super::{mounts, name};
-use crate::Engine;
 use crate::blocking::blocking;
 use crate::error::{Error, Result};
+use crate::{Engine, EngineConfig};
 
 /// Before the id of a container that is being made.
 pub(crate) const MAKING: &str = ".new-";
@@ -74,7 +75,7 @@ impl Engine {
         self.container_event(&container, "create", &[]);
         Ok(ContainerCreateResponse {
             id: container.id.clone(),
-            warnings: Some(warnings(&container.record())),
+            warnings: Some(warnings(&container.record(), &self.config)),
         })
     }
 
@@ -249,13 +250,25 @@ fn parse_platform(text: &str) -> Result<Platform> {
 }
 
 /// What works, but perhaps not as meant.
-fn warnings(record: &Record) -> Vec<String> {
+fn warnings(record: &Record, config: &EngineConfig) -> Vec<String> {
     let mut warnings = Vec::new();
     let mode = Network::parse(&record.host.network_mode);
     let publishes = record.host.publish_all_ports
         || record.host.port_bindings.iter().flatten().any(|(_, bindings)| bindings.is_some());
     if mode == Network::Host && publishes {
         warnings.push("Published ports are discarded when using host network mode".to_owned());
+    }
+    let limits = &record.host.resources;
+    let is_limited = limits.memory != 0
+        || limits.nano_cpus != 0
+        || limits.cpu_quota != 0
+        || limits.cpu_shares != 0
+        || limits.pids_limit.is_some_and(|limit| limit > 0);
+    if is_limited && !config.has_cgroups() {
+        warnings.push("No cgroup is delegated to this user: limits are discarded".to_owned());
+    }
+    if mode == Network::Named("bridge".to_owned()) && !config.has_networks() {
+        warnings.push(format!("The container has no network but its own loopback. {NO_NETWORKS}"));
     }
     warnings
 }

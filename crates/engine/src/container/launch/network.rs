@@ -41,6 +41,14 @@ impl Engine {
                 self.networks.connect("host", &mut sandbox, nothing_asked(&record))?;
                 Joined::default()
             }
+            Network::Named(name) if !self.config.has_networks() && !is_bare(&record, &name) => {
+                return Err(Error::conflict(format!("network {name} cannot be used. {NO_NETWORKS}")));
+            }
+            Network::Named(_) if !self.config.has_networks() => {
+                let mut sandbox = self.networks.sandbox(None)?;
+                self.networks.connect("none", &mut sandbox, nothing_asked(&record))?;
+                Joined { netns: Some(sandbox.into_netns()), ..Joined::default() }
+            }
             Network::None => {
                 let mut sandbox = self.networks.sandbox(None)?;
                 self.networks.connect("none", &mut sandbox, nothing_asked(&record))?;
@@ -101,6 +109,14 @@ impl Engine {
             self.network_event(action, &network, Some(&endpoint.container_id));
         }
     }
+}
+
+/// What an engine without root's rights and without a helper says.
+pub(crate) const NO_NETWORKS: &str = "Without root networks other than host and none are not there";
+
+/// Asks for no more than what everybody gets.
+fn is_bare(record: &Record, network: &str) -> bool {
+    network == "bridge" && record.host.port_bindings.iter().flatten().all(|(_, bindings)| bindings.is_none())
 }
 
 /// The endpoints of a container in the order of connecting: that of its network mode first, which may have one waiting.

@@ -34,14 +34,18 @@ impl Engine {
         let spec = spec::build(runtime::spec_default(&self.facts.runtime), &input)?;
         let options = PlanOptions {
             rootfs: rootfs(&record.rootfs),
-            cgroup_path: Some(container.cgroup_path(&self.config)),
+            cgroup_path: self.config.has_cgroups().then(|| container.cgroup_path(&self.config)),
             user: Some(user(&record)),
             seccomp: self.seccomp_filter(&record)?,
             bundle: container.folder.clone(),
             id: record.id.clone(),
             host: self.facts.runtime.clone(),
         };
-        let plan = runtime::plan(&spec, &options).map_err(|error| Error::invalid(error.to_string()))?;
+        let mut plan = runtime::plan(&spec, &options).map_err(|error| Error::invalid(error.to_string()))?;
+        if self.config.rootless.is_some() {
+            // Who may use a device is not for a user namespace to say.
+            plan.resources.devices.clear();
+        }
         let health = health::spec(config, &plan.process);
         let size = record.host.console_size;
         Ok(Box::new(MonitorSpec {

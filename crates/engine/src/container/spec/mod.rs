@@ -108,7 +108,10 @@ fn sysctls(input: &Input<'_>) -> Option<HashMap<String, String>> {
     let private = matches!(Network::parse(&input.host.network_mode), Network::None | Network::Named(_));
     if private {
         sysctls.insert("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned());
-        sysctls.insert("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned());
+        // A user namespace does not know so many groups.
+        if input.engine.rootless.is_none() {
+            sysctls.insert("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned());
+        }
     }
     sysctls.extend(input.host.sysctls.iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
     (!sysctls.is_empty()).then_some(sysctls)

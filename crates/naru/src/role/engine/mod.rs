@@ -9,6 +9,7 @@
 mod listen;
 mod options;
 mod registries;
+mod rootless;
 mod settings;
 mod tls;
 
@@ -54,7 +55,11 @@ pub fn run(arguments: &[OsString]) -> i32 {
 fn serve(options: Options) -> anyhow::Result<()> {
     let settings = options.settings()?;
     log_to_stderr(&settings.log_level())?;
-    let config = settings.engine_config()?;
+    let rootless = rootless::enter(settings.exec_root.as_deref())?;
+    let mut config = settings.engine_config()?;
+    if rootless {
+        rootless::configure(&mut config, settings.cgroup_parent.is_some());
+    }
     let _root = lock_root(&config.root)?;
     // While this is open, moving a process between cgroups costs no grace period (cgroup v1).
     let _dynmods = cgroup::hold_dynmods();
