@@ -340,6 +340,11 @@ query! {
     pub struct ImagePathQuery {
         "path" => path: String,
     }
+    /// `GET /naru/networks/doctor`
+    pub struct NetworkDoctorQuery {
+        /// Address of a client to follow besides the usual ones.
+        "from" => from: String,
+    }
     /// `POST /images/{name}/push`
     pub struct ImagePushQuery {
         "tag" => tag: String,

@@ -70,6 +70,7 @@ impl Engine {
         }
         let asked = futures_util::future::join_all(asked).await;
         lost.extend(asked.into_iter().flatten());
+        engine.tell_of_collisions();
         let (networks, live) = (engine.networks.clone(), engine.running());
         blocking(move || {
             for error in networks.adopt(&live) {

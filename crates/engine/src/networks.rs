@@ -4,15 +4,18 @@
 
 mod connect;
 mod create;
+mod doctor;
 pub(crate) mod endpoint;
 pub(crate) mod hosts;
 pub(crate) mod links;
 mod names;
+mod ports;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ::network::NetworkRecord;
 use api::*;
@@ -64,9 +67,17 @@ impl Engine {
     pub async fn network_create(&self, request: NetworkCreateRequest) -> Result<NetworkCreateResponse> {
         let spec = create::spec(request)?;
         let networks = self.networks.clone();
-        let network = blocking(move || Ok(networks.create(spec)?)).await?;
+        let (network, collisions) = blocking(move || {
+            let network = networks.create(spec)?;
+            // Only a subnet that was asked for can lie where the host routes.
+            let collisions = if network.user_pools { networks.collisions()? } else { Vec::new() };
+            Ok((network, collisions))
+        })
+        .await?;
         self.network_event("create", &network, None);
-        Ok(NetworkCreateResponse { id: network.id, warning: String::new() })
+        let own = collisions.iter().filter(|collision| collision.network_id == network.id);
+        let warning = own.map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        Ok(NetworkCreateResponse { id: network.id, warning })
     }
 
     pub async fn network_remove(&self, id: &str) -> Result<()> {
@@ -101,6 +112,22 @@ impl Engine {
         let attributes = BTreeMap::from([("reclaimed".to_owned(), "0".to_owned())]);
         self.events.emit("network", "prune", "", attributes);
         Ok(NetworkPruneResponse { networks_deleted: Some(removed).filter(|removed| !removed.is_empty()) })
+    }
+
+    /// Has collisions of networks with the host's routes logged and told to the events, as they come about.
+    pub(crate) fn tell_of_collisions(self: &Arc<Self>) {
+        let engine = Arc::downgrade(self);
+        self.networks.on_collision(move |collision| {
+            tracing::warn!(%collision, "a network's subnet is routed elsewhere");
+            let Some(engine) = engine.upgrade() else { return };
+            let attributes = BTreeMap::from([
+                ("name".to_owned(), collision.network.clone()),
+                ("subnet".to_owned(), collision.subnet.to_string()),
+                ("route".to_owned(), collision.route.to_string()),
+                ("link".to_owned(), collision.link.clone()),
+            ]);
+            engine.events.emit("network", "collide", &collision.network_id, attributes);
+        });
     }
 
     /// Tells the events about a network, and which container it concerns.

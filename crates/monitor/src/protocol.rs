@@ -91,6 +91,14 @@ pub enum Body {
     Names(NamesSpec),
     /// The container has other addresses: relays to the first of each pair lead to the second from now on.
     Redirect(Vec<(SocketAddr, SocketAddr)>),
+    /// The container has come to a network by which its ports can be published: serve them. Descriptors: the sockets that
+    /// [`Relay::socket`] counts.
+    Publish {
+        /// How many sockets.
+        sockets: usize,
+        /// Those of them that are to be served.
+        relays: Vec<Relay>,
+    },
     /// Ask for the state. Answer: [`Reply::Status`].
     Status,
     /// Run the health check at once.
@@ -543,6 +551,7 @@ impl Frame for Request {
     fn fds(&self) -> usize {
         match &self.body {
             Body::Start(spec) => spec.fds.len(),
+            Body::Publish { sockets, .. } => *sockets,
             Body::Attach(_) => 1,
             Body::Exec(spec) => usize::from(spec.attach.is_some()),
             _ => 0,

@@ -89,6 +89,9 @@ impl Monitor {
                 self.relays.redirect(&moves);
                 Ok(())
             }
+            Body::Publish { relays, .. } => self.started().map(drop).map(|()| {
+                self.relays.start(&relays, fds.into_iter().enumerate().collect());
+            }),
             Body::Status => return self.status().map(Some),
             Body::HealthCheckNow => return self.check_health_now(asker),
             Body::Shutdown => {

@@ -31,6 +31,16 @@ impl Error {
     pub fn is_missing(&self) -> bool {
         matches!(self.errno, Errno::NOENT | Errno::NODEV | Errno::NXIO | Errno::SRCH | Errno::ADDRNOTAVAIL)
     }
+
+    /// Whether there is no way to an address.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self.errno, Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::ACCESS | Errno::INVAL)
+    }
+
+    /// Whether this kernel has no such thing.
+    pub fn is_unsupported(&self) -> bool {
+        self.errno == Errno::OPNOTSUPP
+    }
 }
 
 impl fmt::Display for Error {

@@ -93,23 +93,42 @@ impl Inner {
         Ok(taken)
     }
 
-    /// Gives the default bridge another subnet if the host has come to use its one while no bridge existed.
-    pub(crate) fn recheck_default_bridge(&self, network: &NetworkRecord) -> Result<NetworkRecord> {
-        let untouched = network.name == "bridge" && !network.user_pools && network.endpoints.is_empty();
-        let Some(options) = BridgeOptions::of(network).filter(|_| untouched) else {
-            return Ok(network.clone());
-        };
-        if lock(&self.bridges).contains_key(&network.id) || self.host.has_link(&options.bridge)? {
+    /// Gives a network other subnets if the host has come to use those that were picked for it, and nobody is in it.
+    pub(crate) fn recheck_subnets(&self, network: &NetworkRecord) -> Result<NetworkRecord> {
+        let Some(options) = BridgeOptions::of(network) else { return Ok(network.clone()) };
+        if network.user_pools || !network.endpoints.is_empty() {
             return Ok(network.clone());
         }
-        let taken = self.subnets_taken(Some(&network.id))?;
-        let clash = |pool: &Pool| taken.iter().any(|taken| ipam::overlap(taken, &pool.subnet));
-        if !network.pools.iter().any(clash) {
+        let made = lock(&self.bridges).contains_key(&network.id) || self.host.has_link(&options.bridge)?;
+        // While its bridge is there, changes of the host's routes are noticed as they happen.
+        if made && !self.lookout.knows(&network.id) {
             return Ok(network.clone());
         }
+        let mut taken = self.subnets_taken(Some(&network.id))?;
         let mut changed = network.clone();
-        changed.pools =
-            vec![pool_with_gateway(IpNet::V4(ipam::free_subnet(&ipam::default_bridge_pools(), &taken)?))];
+        for pool in &mut changed.pools {
+            if !taken.iter().any(|taken| ipam::overlap(taken, &pool.subnet)) {
+                continue;
+            }
+            let subnet = match pool.subnet {
+                IpNet::V6(_) => IpNet::V6(ipam::free_subnet6(self.ipv6_prefix()?, &taken)?),
+                IpNet::V4(_) if network.is_builtin() => {
+                    IpNet::V4(ipam::free_subnet(&ipam::default_bridge_pools(), &taken)?)
+                }
+                IpNet::V4(_) => IpNet::V4(ipam::free_subnet(&self.config.pools, &taken)?),
+            };
+            taken.push(subnet);
+            *pool = pool_with_gateway(subnet);
+        }
+        if changed.pools == network.pools {
+            return Ok(changed);
+        }
+        if made {
+            // Warm sandboxes have addresses of before; the bridge comes back with the new ones.
+            self.pool.drain(&network.id);
+            lock(&self.bridges).remove(&network.id);
+            self.host.delete_link(&options.bridge)?;
+        }
         self.folders.save_network(&changed)?;
         let mut state = lock(&self.state);
         state.addresses.forget(&changed.id);

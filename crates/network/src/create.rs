@@ -10,7 +10,7 @@ use crate::bridge::pool_with_gateway;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{self, BridgeOptions};
 use crate::record::{Driver, NetworkRecord, NetworkSpec, Pool, PoolSpec};
-use crate::{Inner, firewall, ipam, lock};
+use crate::{Inner, endpoint, firewall, ipam, lock};
 
 const BUILTIN: [(&str, Driver); 3] =
     [("bridge", Driver::Bridge), ("host", Driver::Host), ("none", Driver::None)];
@@ -101,15 +101,17 @@ impl Inner {
         self.insert(&network, options.as_ref())?;
         let made = match &options {
             Some(options) => self.ensure_network(&network, options, true).map(drop),
-            None => Ok(()),
+            None if network.config_only => Ok(()),
+            None => self.check_parent(&network),
         };
         if let Err(error) = made.and_then(|()| self.folders.save_network(&network)) {
             let mut state = lock(&self.state);
             state.networks.remove(&network.id);
             state.addresses.forget(&network.id);
             drop(state);
-            if let Some(options) = &options {
-                let _ = self.remove_from_host(&network, options);
+            match &options {
+                Some(options) => drop(self.remove_from_host(&network, options)),
+                None => self.remove_parent(&network),
             }
             return Err(error);
         }
@@ -312,9 +314,7 @@ impl Inner {
             lock(&self.state).networks.insert(network.id.clone(), network);
             return Err(error.context("error while removing network"));
         }
-        if let Driver::Macvlan | Driver::Ipvlan = network.driver {
-            self.remove_parent(&network);
-        }
+        self.remove_parent(&network);
         self.folders.remove_network(&network.id)?;
         self.write_zone(&network.id)?;
         Ok(network)
@@ -331,8 +331,24 @@ impl Inner {
         Ok(())
     }
 
+    /// Checks what a macvlan or ipvlan network lies on, and makes it where that is ours to do.
+    fn check_parent(&self, network: &NetworkRecord) -> Result<()> {
+        let driver = match network.driver {
+            Driver::Macvlan => endpoint::macvlan_mode(network).map(|_| "macvlan")?,
+            Driver::Ipvlan => endpoint::ipvlan_mode(network).map(|_| "ipvlan")?,
+            _ => return Ok(()),
+        };
+        if parent_name(network) == "lo" {
+            return Err(Error::invalid(format!("loopback interface is not a valid {driver} parent link")));
+        }
+        self.ensure_parent(network).map(drop)
+    }
+
     /// Removes the parent of a macvlan or ipvlan network if it was made for networks and no other lies on it.
     fn remove_parent(&self, network: &NetworkRecord) {
+        if !matches!(network.driver, Driver::Macvlan | Driver::Ipvlan) || network.config_only {
+            return;
+        }
         let parent = parent_name(network);
         let made = !network.options.contains_key("parent") || parent.contains('.');
         let shared = lock(&self.state).networks.values().any(|other| {
@@ -344,7 +360,7 @@ impl Inner {
     }
 
     /// The engine's unique-local /48, made once.
-    fn ipv6_prefix(&self) -> Result<ipnet::Ipv6Net> {
+    pub(crate) fn ipv6_prefix(&self) -> Result<ipnet::Ipv6Net> {
         if let Some(prefix) = self.config.ipv6_pool {
             return Ok(prefix);
         }

@@ -45,7 +45,7 @@ impl Inner {
         spec: EndpointSpec,
     ) -> Result<Endpoint> {
         let network = lock(&self.state).find(network)?.clone();
-        let network = self.recheck_default_bridge(&network)?;
+        let network = self.recheck_subnets(&network)?;
         if network.config_only {
             return Err(Error::forbidden(format!(
                 "cannot connect container to network {}: it is a configuration only network",
@@ -154,7 +154,10 @@ impl Inner {
         sandbox: &mut Sandbox,
     ) -> Option<Interface> {
         let interface = &ready.interface;
+        let inside = |address: IpAddr| network.pools.iter().any(|pool| pool.subnet.contains(&address));
         let fits = ready.network_id == network.id
+            && interface.ip.is_none_or(|ip| inside(ip.into()))
+            && interface.ipv6.is_none_or(|ip| inside(ip.into()))
             && spec.ipv4.is_none_or(|ip| interface.ip == Some(ip))
             && spec.ipv6.is_none_or(|ip| interface.ipv6 == Some(ip))
             && spec.mac.is_none_or(|mac| interface.mac == mac)
@@ -338,7 +341,13 @@ impl Inner {
         self.host.with(|route| {
             let mut batch = Batch::new();
             batch.add_link(&temporary, mac, 0, &link);
-            Ok(route.run(batch)?)
+            match route.run(batch) {
+                Err(error) if error.is_unsupported() => Err(Error::internal(format!(
+                    "this kernel has no {0} links (module {0})",
+                    network.driver.name()
+                ))),
+                result => Ok(result?),
+            }
         })?;
         interface.ifname = temporary;
         let route = sandbox.route()?;
@@ -583,7 +592,7 @@ pub fn dns_names(spec: &EndpointSpec) -> Vec<String> {
     names
 }
 
-fn macvlan_mode(network: &NetworkRecord) -> Result<MacvlanMode> {
+pub(crate) fn macvlan_mode(network: &NetworkRecord) -> Result<MacvlanMode> {
     match network.options.get("macvlan_mode").map(String::as_str) {
         None | Some("" | "bridge") => Ok(MacvlanMode::Bridge),
         Some("private") => Ok(MacvlanMode::Private),
@@ -595,7 +604,7 @@ fn macvlan_mode(network: &NetworkRecord) -> Result<MacvlanMode> {
     }
 }
 
-fn ipvlan_mode(network: &NetworkRecord) -> Result<u16> {
+pub(crate) fn ipvlan_mode(network: &NetworkRecord) -> Result<u16> {
     match network.options.get("ipvlan_mode").map(String::as_str) {
         None | Some("" | "l2") => Ok(0),
         Some("l3") => Ok(1),

@@ -25,6 +25,15 @@ pub(crate) struct Host {
     uplinks_file: PathBuf,
 }
 
+/// Addresses that the host reaches by one of its links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Routed {
+    pub(crate) subnet: IpNet,
+    /// Empty where it is none or several.
+    pub(crate) link: String,
+    pub(crate) gateway: Option<IpAddr>,
+}
+
 impl Host {
     pub(crate) fn new(folder: &Path) -> Self {
         Self { sockets: Mutex::new(Vec::new()), uplinks_file: folder.join("uplinks") }
@@ -124,16 +133,20 @@ impl Host {
                 _ if own => batch.add_link(name, None, 0, &NewLink::Dummy),
                 Some((parent, id)) => {
                     let id = id.parse().ok().filter(|id| (1..4095).contains(id));
-                    let id =
-                        id.ok_or_else(|| Error::invalid(format!("invalid vlan in parent interface {name}")))?;
-                    let parent = route.link(LinkRef::Name(parent))?.ok_or_else(|| missing(parent))?.index;
+                    let id = id.ok_or_else(|| not_a_vlan(name))?;
+                    let found = route.link(LinkRef::Name(parent))?;
+                    let missing = || {
+                        let text = "on the Docker host: Link not found";
+                        Error::invalid(format!("failed to find master interface {parent} {text}"))
+                    };
+                    let parent = found.ok_or_else(missing)?.index;
                     batch.add_link(name, None, 0, &NewLink::Vlan { parent, id })
                 }
-                None => return Err(missing(name)),
+                None => return Err(not_a_vlan(name)),
             };
             batch.set_link(LinkRef::Name(name), &LinkChange { up: Some(true), ..LinkChange::default() });
             route.run(batch)?;
-            Ok(route.link(LinkRef::Name(name))?.ok_or_else(|| missing(name))?.index)
+            Ok(route.link(LinkRef::Name(name))?.ok_or_else(|| not_a_vlan(name))?.index)
         })
     }
 
@@ -160,28 +173,36 @@ impl Host {
 
     /// What the host routes to or has addresses in, without the links named: nothing of ours may lie there.
     pub(crate) fn subnets_in_use(&self, except: &[&str]) -> Result<Vec<IpNet>> {
+        let routed = self.routed()?.into_iter();
+        Ok(routed
+            .filter(|routed| !except.contains(&routed.link.as_str()))
+            .map(|routed| routed.subnet)
+            .collect())
+    }
+
+    /// What the host routes to or has addresses in, but for default routes and loopback.
+    pub(crate) fn routed(&self) -> Result<Vec<Routed>> {
         self.with(|route| {
             let links: BTreeMap<u32, String> =
                 route.links()?.into_iter().map(|link| (link.index, link.name)).collect();
-            let ours = |link: u32| links.get(&link).is_some_and(|name| except.contains(&name.as_str()));
-            let mut subnets: Vec<IpNet> = Vec::new();
+            let name = |link: u32| links.get(&link).cloned().unwrap_or_default();
+            let mut found = Vec::new();
             for address in route.addresses()? {
-                if !ours(address.link)
-                    && !address.address.is_loopback()
+                if !address.address.is_loopback()
                     && let Ok(subnet) = IpNet::new(address.address, address.prefix)
                 {
-                    subnets.push(subnet.trunc());
+                    found.push(Routed { subnet: subnet.trunc(), link: name(address.link), gateway: None });
                 }
             }
             for entry in route.routes()? {
                 if let Some((to, prefix)) = entry.to
-                    && !ours(entry.link)
                     && let Ok(subnet) = IpNet::new(to, prefix)
                 {
-                    subnets.push(subnet.trunc());
+                    let (link, gateway) = (name(entry.link), entry.gateway);
+                    found.push(Routed { subnet: subnet.trunc(), link, gateway });
                 }
             }
-            Ok(subnets)
+            Ok(found)
         })
     }
 
@@ -239,8 +260,9 @@ impl Host {
     }
 }
 
-fn missing(name: &str) -> Error {
-    Error::invalid(format!("parent interface {name} was not found on the host"))
+/// A parent that is not there and cannot be made, in Docker's words.
+fn not_a_vlan(name: &str) -> Error {
+    Error::invalid(format!("invalid subinterface vlan name {name}, example formatting is eth0.10"))
 }
 
 /// The host's addresses in a network.

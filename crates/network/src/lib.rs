@@ -11,8 +11,10 @@
 #![forbid(unsafe_code)]
 
 mod bridge;
+mod collide;
 mod config;
 mod create;
+pub mod doctor;
 mod endpoint;
 mod error;
 pub mod files;
@@ -34,6 +36,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use collide::Collision;
 pub use config::{AddressPool, NetworkConfig};
 pub use endpoint::{dns_names, gateway_endpoint};
 pub use error::{Error, ErrorKind, Result};
@@ -66,6 +69,7 @@ pub(crate) struct Inner {
     bridges: Mutex<BTreeMap<String, u32>>,
     firewall: Mutex<Firewall>,
     watch: Watch,
+    lookout: collide::Lookout,
     /// Held while a zone file is written, so that the last one written is the newest.
     zones: Mutex<()>,
     state: Mutex<State>,
@@ -88,6 +92,7 @@ impl Networks {
             bridges: Mutex::new(BTreeMap::new()),
             firewall: Mutex::new(Firewall::new(&config.nft_table)),
             watch: Watch::default(),
+            lookout: collide::Lookout::default(),
             zones: Mutex::new(()),
             state: Mutex::new(state),
             pool: sandbox::pool::Pool::default(),
@@ -173,6 +178,21 @@ impl Networks {
     /// What a container has now, empty when nothing.
     pub fn attachment(&self, container_id: &str) -> Attachment {
         lock(&self.inner.state).attachments.get(container_id).cloned().unwrap_or_default()
+    }
+
+    /// Networks whose subnets the host routes elsewhere, now.
+    pub fn collisions(&self) -> Result<Vec<Collision>> {
+        self.inner.collisions()
+    }
+
+    /// Names who is told of each collision that comes with a change of the host's routes, while networks are in use.
+    pub fn on_collision(&self, tell: impl Fn(&Collision) + Send + Sync + 'static) {
+        self.inner.lookout.tell(Arc::new(tell));
+    }
+
+    /// Who can reach each published port, and what is wrong with the host's networks. Reads; changes nothing.
+    pub fn diagnose(&self, examination: &doctor::Examination) -> Result<doctor::Diagnosis> {
+        self.inner.diagnose(examination)
     }
 
     /// Whether a container's names are to be answered by its monitor: it is in a network where containers find each other by name.

@@ -134,7 +134,8 @@ fn a_port_is_its_holders_alone() {
         assert_eq!(
             refusal(world, port(9090, 80, Proto::Tcp), &second.endpoint),
             format!(
-                "failed to bind host port for 0.0.0.0:9090:{}:80/tcp: address already in use",
+                "Bind for 0.0.0.0:9090 failed: port is already allocated: \
+                 failed to bind host port for 0.0.0.0:9090:{}:80/tcp: address already in use",
                 second.ip()
             )
         );

@@ -23,6 +23,11 @@ pub(crate) async fn inspect(engine: &Arc<Engine>, request: Request, id: &str) ->
     response::json(&engine.network_inspect(id, request.query()?).await?)
 }
 
+/// `/naru/networks/doctor` (see docs/extensions.md).
+pub(crate) async fn doctor(engine: &Arc<Engine>, request: Request) -> Answer {
+    response::json(&engine.network_doctor(request.query()?).await?)
+}
+
 pub(crate) async fn create(engine: &Arc<Engine>, mut request: Request) -> Answer {
     let mut body: NetworkCreateRequest = request.json().await?;
     if !request.at_least(44) {

@@ -80,6 +80,7 @@ async fn get(engine: &Arc<Engine>, request: Request, path: &[&str]) -> Answer {
         }
         ["naru", "images", name @ .., "file"] => image_contents::file(engine, request, &name.join("/")).await,
         ["naru", "images", name @ .., "verify"] => image_contents::verify(engine, &name.join("/")).await,
+        ["naru", "networks", "doctor"] => networks::doctor(engine, request).await,
         ["distribution", name @ .., "json"] => images::distribution(engine, request, &name.join("/")).await,
 
         ["networks"] | ["networks", ""] => networks::list(engine, request).await,

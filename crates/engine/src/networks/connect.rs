@@ -2,13 +2,12 @@
 //! record changes, and the next start does the rest.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use ::network::{Binding, Driver, Endpoint, NetworkRecord, Sandbox};
+use ::network::{Driver, Endpoint, NetworkRecord, Sandbox};
 use api::{EndpointSettings, ErrorKind, NetworkConnectRequest, NetworkDisconnectRequest};
-use monitor::protocol::Body;
 
 use super::{endpoint, hosts};
 use crate::Engine;
@@ -42,12 +41,19 @@ impl Engine {
         changed.endpoints.insert(network.name.clone(), settings.clone());
         let bindings = self.networks.attachment(&container.id).bindings;
         let joined = match run {
-            Some(run) => Some(self.join(&container, run, &network, &settings).await?),
+            Some(run) => {
+                let joined = self.join(&container, run, &network, &settings).await?;
+                if let Err(error) = self.publish_late(&container).await {
+                    // Why it failed matters more than what then cannot be undone.
+                    let _ = self.leave(&container, run, &network).await;
+                    return Err(error);
+                }
+                Some(joined)
+            }
             None => None,
         };
         if let Err(error) = write(&container, changed).await {
             if let (Some(_), Some(run)) = (&joined, run) {
-                // Why it failed matters more than what then cannot be undone.
                 let _ = self.leave(&container, run, &network).await;
             }
             return Err(error);
@@ -91,6 +97,7 @@ impl Engine {
                 let bindings = self.networks.attachment(&container.id).bindings;
                 let left = self.leave(&container, run, network).await?;
                 self.redirect_relays(&container, &bindings).await;
+                self.take_names(&container).await;
                 self.change_hosts(&container, &addresses(&left), &[]).await;
             }
             _ if !was_asked => {
@@ -177,22 +184,6 @@ impl Engine {
             Ok(endpoint)
         })
         .await
-    }
-
-    /// Tells the monitor where published ports lead that it serves, after they moved to another of the container's addresses.
-    async fn redirect_relays(&self, container: &Container, before: &[Binding]) {
-        let after = self.networks.attachment(&container.id).bindings;
-        let moves: Vec<(SocketAddr, SocketAddr)> = before
-            .iter()
-            .zip(&after)
-            .map(|(before, after)| (before.relay, after.relay))
-            .filter(|(before, after)| before != after)
-            .collect();
-        if !moves.is_empty()
-            && let Some(monitor) = container.monitor()
-        {
-            monitor.tell(Body::Redirect(moves)).await;
-        }
     }
 
     /// `--force` with a container that does not exist (any more): its endpoint goes.

@@ -32,7 +32,8 @@ tests! {
         removal_is_refused_and_forced, lists_filter, health_checks, policies_restart, inspect_is_complete;
     exec: commands_run_and_end, commands_that_cannot_run, input_reaches_a_command, a_resize_waits_for_the_start;
     network: bridge_hosts_and_ports, links_tell_of_the_other_container, links_give_names_until_they_are_removed, endpoint_settings_are_checked_at_create, shared_and_host_networks, a_start_that_fails_gives_everything_back,
-        names_are_answered_on_user_networks, names_come_with_a_network_that_is_connected_later;
+        names_are_answered_on_user_networks, names_come_with_a_network_that_is_connected_later,
+        ports_are_published_when_a_network_with_a_way_out_comes;
     storage: volumes_are_made_filled_and_removed, volumes_of_a_device_are_mounted_while_they_are_used,
         shared_memory_has_its_size, binds_and_tmpfs, half_made_and_half_removed_containers;
     boot: containers_outlive_a_killed_engine, exits_while_no_engine_runs, a_killed_monitor_ends_its_container, a_reboot;

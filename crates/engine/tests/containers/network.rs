@@ -192,9 +192,74 @@ pub(crate) fn names_come_with_a_network_that_is_connected_later(world: &mut Worl
         world.engine().network_connect("late", serde_json::from_str(&connect).unwrap()).await.unwrap();
         let (code, output) = (world.exit(&id).await, world.logs(&id).await);
         assert_eq!(code, 0, "{output}");
+        // Whoever leaves the last network with names asks the host's servers again, and finds names when it comes back.
+        let app = world.detached("stays", r#"{"Cmd":["sleep","1000"]}"#).await;
+        let path = world.inspect(&app).await.resolv_conf_path;
+        let text = || std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text(), before);
+        let connect = format!(r#"{{"Container":"{app}"}}"#);
+        for _ in 0..2 {
+            world.engine().network_connect("late", serde_json::from_str(&connect).unwrap()).await.unwrap();
+            assert!(text().starts_with("nameserver 127.0.0.11\n"), "{}", text());
+            world.engine().network_disconnect("late", serde_json::from_str(&connect).unwrap()).await.unwrap();
+            assert_eq!(text(), before);
+        }
+        std::fs::write(&path, "nameserver 192.0.2.1\n").unwrap();
+        world.engine().network_connect("late", serde_json::from_str(&connect).unwrap()).await.unwrap();
+        assert_eq!(text(), "nameserver 192.0.2.1\n", "what the user wrote stays");
+        world.remove(&app).await;
         for name in ["app", "db"] {
             world.remove(name).await;
         }
         world.engine().network_remove("late").await.unwrap();
+    })
+}
+
+pub(crate) fn ports_are_published_when_a_network_with_a_way_out_comes(world: &mut World) -> Body<'_> {
+    Box::pin(async move {
+        world.loopback_up();
+        let network = r#"{"Name":"closed","Internal":true}"#;
+        world.engine().network_create(serde_json::from_str(network).unwrap()).await.unwrap();
+        let json = r#"{"Cmd":["sh","-c","while true; do echo served | nc -l -p 80; done"],
+            "HostConfig":{"NetworkMode":"closed","PortBindings":{"80/tcp":[{"HostPort":"8080"}]}}}"#;
+        let id = world.detached("web", json).await;
+        let ports = world.inspect(&id).await.network_settings.unwrap().ports.unwrap();
+        assert_eq!(ports["80/tcp"], None);
+        assert!(TcpStream::connect("127.0.0.1:8080").is_err());
+
+        let connect: NetworkConnectRequest =
+            serde_json::from_str(&format!(r#"{{"Container":"{id}"}}"#)).unwrap();
+        let taken = std::net::TcpListener::bind("0.0.0.0:8080").unwrap();
+        let error = world.engine().network_connect("bridge", connect.clone()).await.unwrap_err();
+        assert!(error.message.contains("0.0.0.0:8080 failed: port is already allocated"), "{error}");
+        assert_eq!(world.inspect(&id).await.network_settings.unwrap().networks.unwrap().len(), 1);
+        drop(taken);
+        world.engine().network_connect("bridge", connect).await.unwrap();
+        let ports = world.inspect(&id).await.network_settings.unwrap().ports.unwrap();
+        assert_eq!(ports["80/tcp"].as_ref().unwrap()[0].host_port, "8080");
+        for address in ["127.0.0.1:8080", "[::1]:8080"] {
+            eventually("the port is served", || {
+                let Ok(mut stream) = TcpStream::connect(address) else { return false };
+                stream.set_read_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
+                let mut text = String::new();
+                stream.read_to_string(&mut text).is_ok() && text == "served\n"
+            })
+            .await;
+        }
+        // With nowhere to lead, the port must not lead to the host itself.
+        let host = std::net::TcpListener::bind("127.0.0.1:80").unwrap();
+        host.set_nonblocking(true).unwrap();
+        let disconnect = format!(r#"{{"Container":"{id}"}}"#);
+        world
+            .engine()
+            .network_disconnect("bridge", serde_json::from_str(&disconnect).unwrap())
+            .await
+            .unwrap();
+        let mut stream = TcpStream::connect("127.0.0.1:8080").unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+        assert_eq!(stream.read(&mut [0; 8]).unwrap(), 0, "nobody is there");
+        assert!(host.accept().is_err(), "least of all the host's own service");
+        world.remove(&id).await;
+        world.engine().network_remove("closed").await.unwrap();
     })
 }

@@ -87,6 +87,10 @@ impl Relays {
         if let Some(listener) = self.listeners.get_mut(&key) {
             while let Some(client) = listener.accept() {
                 self.next_key += 1;
+                // Nowhere, while the container is in no network: connecting to that would reach the host itself.
+                if listener.target.ip().is_unspecified() {
+                    continue;
+                }
                 if let Ok(pair) = Pair::connect(&self.poller, self.next_key, client, listener.target) {
                     self.pairs.insert(self.next_key, pair);
                 }

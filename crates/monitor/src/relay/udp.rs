@@ -96,6 +96,10 @@ impl Port {
     }
 
     fn connect(&self, poller: &Poller, key: u32) -> io::Result<Watched> {
+        if self.target.ip().is_unspecified() {
+            // Nowhere, while the container is in no network: the kernel would take it for the host itself.
+            return Err(io::ErrorKind::HostUnreachable.into());
+        }
         let family = if self.target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = rustix::net::socket_with(family, SocketType::DGRAM, flags, None)?;

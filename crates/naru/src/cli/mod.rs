@@ -153,6 +153,7 @@ static VERBS: &[Verb] = &[
     verb!(network::connect, ["network connect"], "[OPTIONS] NETWORK CONTAINER", "Connect a container to a network"),
     verb!(network::create, ["network create"], "[OPTIONS] NETWORK", "Create a network"),
     verb!(network::disconnect, ["network disconnect"], "[OPTIONS] NETWORK CONTAINER", "Disconnect a container from a network"),
+    verb!(network::doctor, ["network doctor"], "[OPTIONS]", "Show who can reach each published port, and what decides"),
     verb!(network::inspect, ["network inspect"], "[OPTIONS] NETWORK [NETWORK...]", "Display detailed information on one or more networks"),
     verb!(network::ls, ["network ls", "network list"], "[OPTIONS]", "List networks"),
     verb!(network::prune, ["network prune"], "[OPTIONS]", "Remove all unused networks"),

@@ -104,3 +104,39 @@ fn none_has_only_loopback_and_host_has_the_hosts() {
     let outside = run(world.command("readlink").arg("/proc/self/ns/net")).line();
     assert_eq!(inside, outside);
 }
+
+#[test]
+fn the_doctor_says_who_reaches_a_port_and_what_is_in_the_way() {
+    let world = World::new();
+    let serve = "mkdir /www; echo hi > /www/index.html; httpd -f -h /www";
+    world.naru(["run", "-d", "--name", "web", "-p", "18080:80", "busybox", "sh", "-c", serve]).ok();
+    world.naru(["run", "-d", "--name", "deaf", "-p", "127.0.0.1:18081:81", "busybox", "sleep", "1000"]).ok();
+    let doctor = || world.naru(["network", "doctor"]).stdout;
+    eventually("the doctor finds the server", || {
+        doctor().contains(
+            "web 0.0.0.0:18080 -> 80/tcp, network bridge\n  yes     this host by 127.0.0.1, translated\n",
+        )
+    });
+    let text = doctor();
+    assert!(text.contains("  yes     this host by ::1, relayed\n"), "{text}");
+    assert!(text.contains("nothing in deaf listens on port 81/tcp"), "{text}");
+    assert!(text.contains("it is published on 127.0.0.1 alone"), "{text}");
+    let drop = "table inet late { chain out { type filter hook output priority 10; tcp dport 80 drop; }; }";
+    run(world.command("nft").arg(drop)).ok();
+    let text = doctor();
+    assert!(
+        text.contains("  no      this host by 127.0.0.1\n          table inet late chain out rule "),
+        "{text}"
+    );
+    assert_eq!(run(world.command("curl").args(["-s", "-m", "2", "http://127.0.0.1:18080/"])).stdout, "");
+    let json = world.naru(["network", "doctor", "--format", "json", "--from", "192.0.2.1"]).stdout;
+    let diagnosis: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let ports = diagnosis["Ports"].as_array().expect("ports");
+    let clients =
+        ports.iter().filter(|port| port["Container"] == "web").flat_map(|port| port["Clients"].as_array());
+    assert!(
+        clients.flatten().any(|client| client["Kind"] == "this-host" && client["Reached"] == "no"),
+        "{json}"
+    );
+    world.naru(["network", "doctor", "--from", "nobody"]).fails(1, "invalid IP address: nobody");
+}

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::data::Key;
+use super::decode::{Expression, expressions};
 use super::numbers::*;
 use super::transaction::Family;
 use crate::wire::{Attributes, Messages, be32, be64, find, text_of};
@@ -18,17 +19,21 @@ pub struct Chain {
     pub kind: String,
     /// `NF_INET_*` of a base chain: 2 is forward.
     pub hook: Option<u32>,
+    /// Chains at one hook are called from the lowest to the highest.
+    pub priority: i32,
     /// Whether what no rule decides is dropped.
     pub policy_drop: bool,
 }
 
-/// A rule, as far as we read foreign ones.
+/// A rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleEntry {
     /// What it is deleted by.
     pub handle: u64,
     /// Its comment.
     pub comment: Option<String>,
+    /// What it does, in order.
+    pub expressions: Vec<Expression>,
 }
 
 pub(super) fn request(
@@ -46,13 +51,14 @@ pub(super) fn request(
 impl Chain {
     pub(super) fn read(payload: &[u8]) -> Option<Self> {
         let attributes = payload.get(4..)?;
-        let hook =
-            find(attributes, NFTA_CHAIN_HOOK).and_then(|hook| find(hook, NFTA_HOOK_HOOKNUM)).and_then(be32);
+        let hook = find(attributes, NFTA_CHAIN_HOOK);
+        let of_hook = |kind| hook.and_then(|hook| find(hook, kind)).and_then(be32);
         Some(Self {
             table: text_of(find(attributes, NFTA_CHAIN_TABLE)?),
             name: text_of(find(attributes, NFTA_CHAIN_NAME)?),
             kind: find(attributes, NFTA_CHAIN_TYPE).map(text_of).unwrap_or_default(),
-            hook,
+            hook: of_hook(NFTA_HOOK_HOOKNUM),
+            priority: of_hook(NFTA_HOOK_PRIORITY).map_or(0, u32::cast_signed),
             policy_drop: find(attributes, NFTA_CHAIN_POLICY).and_then(be32) == Some(0),
         })
     }
@@ -68,6 +74,7 @@ impl RuleEntry {
         Some(Self {
             handle: find(attributes, NFTA_RULE_HANDLE).and_then(be64)?,
             comment: find(attributes, NFTA_RULE_USERDATA).and_then(comment),
+            expressions: find(attributes, NFTA_RULE_EXPRESSIONS).map(expressions).unwrap_or_default(),
         })
     }
 }

@@ -3,13 +3,17 @@
 //! rules back as a person would write them.
 
 mod data;
+mod decode;
 mod list;
+mod members;
 mod numbers;
 mod rule;
 mod transaction;
 
 pub use data::{Data, Key, Kind, Verdict};
+pub use decode::{Decision, Expression, Register};
 pub use list::{Chain, RuleEntry};
+pub use members::{Member, SetEntry};
 pub use rule::{Field, Nat, Rule, Transport};
 pub use transaction::{BaseChain, Element, Family, Hook, MapData, Set, Transaction};
 
@@ -110,6 +114,24 @@ impl Nft {
         messages.put_text(NFTA_SET_ELEM_LIST_SET, set);
         let pieces = self.socket.ask(&mut messages, true, |received| Some(list::keys(received.payload)))?;
         Ok(pieces.into_iter().flatten().collect())
+    }
+
+    /// Every set and map of a family, anonymous ones too.
+    pub fn sets(&mut self, family: Family) -> Result<Vec<SetEntry>> {
+        let mut messages = list::request(family, NFT_MSG_GETSET, NLM_F_DUMP, "list sets");
+        self.socket.ask(&mut messages, true, |received| SetEntry::read(received.payload))
+    }
+
+    /// What a set or map holds; nothing when it is gone.
+    pub fn members(&mut self, family: Family, table: &str, set: &str) -> Result<Vec<Member>> {
+        let mut messages =
+            list::request(family, NFT_MSG_GETSETELEM, NLM_F_DUMP, format!("list elements of {table} {set}"));
+        messages.put_text(NFTA_SET_ELEM_LIST_TABLE, table);
+        messages.put_text(NFTA_SET_ELEM_LIST_SET, set);
+        match self.socket.ask(&mut messages, true, |received| Some(members::members(received.payload))) {
+            Err(error) if error.is_missing() => Ok(Vec::new()),
+            result => Ok(result?.into_iter().flatten().collect()),
+        }
     }
 }
 

@@ -107,3 +107,27 @@ pub(super) const NFT_REG_1: u32 = 1;
 /// First of the 4-byte registers, which overlay the 16-byte ones: this is the first four bytes of `NFT_REG_1`.
 pub(super) const NFT_REG32_00: u32 = 8;
 pub(super) const NFTA_GEN_ID: u16 = 1;
+
+pub(super) const NFT_MSG_GETSET: u16 = 10;
+pub(super) const NFTA_META_SREG: u16 = 3;
+pub(super) const NFTA_BITWISE_OP: u16 = 6;
+pub(super) const NFTA_BYTEORDER_SREG: u16 = 1;
+pub(super) const NFTA_BYTEORDER_DREG: u16 = 2;
+pub(super) const NFTA_BYTEORDER_LEN: u16 = 4;
+pub(super) const NFTA_BYTEORDER_SIZE: u16 = 5;
+pub(super) const NFTA_RANGE_SREG: u16 = 1;
+pub(super) const NFTA_RANGE_OP: u16 = 2;
+pub(super) const NFTA_RANGE_FROM: u16 = 3;
+pub(super) const NFTA_RANGE_TO: u16 = 4;
+pub(super) const NFTA_REDIR_REG_PROTO_MIN: u16 = 1;
+/// `NFTA_MATCH_*` and `NFTA_TARGET_*` are the same numbers.
+pub(super) const NFTA_XT_NAME: u16 = 1;
+pub(super) const NFTA_XT_REV: u16 = 2;
+pub(super) const NFTA_XT_INFO: u16 = 3;
+pub(super) const NFTA_SET_DESC: u16 = 9;
+pub(super) const NFTA_SET_DESC_CONCAT: u16 = 2;
+pub(super) const NFTA_SET_FIELD_LEN: u16 = 1;
+pub(super) const NFT_SET_INTERVAL: u32 = 4;
+pub(super) const NFTA_SET_ELEM_FLAGS: u16 = 3;
+pub(super) const NFTA_SET_ELEM_KEY_END: u16 = 10;
+pub(super) const NFT_SET_ELEM_INTERVAL_END: u32 = 1;

@@ -57,6 +57,45 @@ pub struct RouteEntry {
     pub ipv6: bool,
 }
 
+/// Where a packet would go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WayTo {
+    /// To this host itself.
+    pub local: bool,
+    /// Index of the link.
+    pub link: u32,
+    /// The address that this host would send from.
+    pub source: Option<IpAddr>,
+}
+
+pub(super) fn lookup(to: IpAddr) -> Messages {
+    let mut messages = Messages::default();
+    messages.begin(RTM_GETROUTE, 0, format!("look for a route to {to}"));
+    let mut header = [0; 12];
+    (header[0], header[1]) = if to.is_ipv4() { (AF_INET, 32) } else { (AF_INET6, 128) };
+    messages.header(&header);
+    match to {
+        IpAddr::V4(to) => messages.put(RTA_DST, &to.octets()),
+        IpAddr::V6(to) => messages.put(RTA_DST, &to.octets()),
+    }
+    messages
+}
+
+impl WayTo {
+    pub(super) fn read(payload: &[u8]) -> Option<Self> {
+        let attributes = payload.get(12..)?;
+        match payload[7] {
+            RTN_UNICAST | RTN_LOCAL => {}
+            _ => return None,
+        }
+        Some(Self {
+            local: payload[7] == RTN_LOCAL,
+            link: find(attributes, RTA_OIF).and_then(|link| u32_at(link, 0))?,
+            source: find(attributes, RTA_PREFSRC).and_then(ip),
+        })
+    }
+}
+
 pub(super) fn links() -> Messages {
     let mut messages = Messages::default();
     messages.begin(RTM_GETLINK, NLM_F_DUMP, "list links");

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 pub use batch::{Batch, NewRoute};
 pub use link::{Ipv4Conf, LinkChange, LinkRef, MacvlanMode, NewLink, Veth};
-pub use list::{Address, Link, RouteEntry};
+pub use list::{Address, Link, RouteEntry, WayTo};
 
 use crate::socket::Socket;
 use crate::wire::NLM_F_DUMP;
@@ -62,6 +62,11 @@ impl Route {
         self.socket.wait()
     }
 
+    /// Forgets the notifications that have arrived.
+    pub fn forget(&mut self) {
+        self.socket.drain();
+    }
+
     /// Makes all changes; the first failure, though later ones were tried as well.
     pub fn run(&mut self, batch: Batch) -> Result<()> {
         match self.run_all(batch)?.into_iter().next() {
@@ -100,6 +105,16 @@ impl Route {
     pub fn addresses(&mut self) -> Result<Vec<Address>> {
         let mut messages = list::dump(numbers::RTM_GETADDR, 8, NLM_F_DUMP, "list addresses");
         self.socket.ask(&mut messages, true, |received| Address::read(received.payload))
+    }
+
+    /// Where a packet to an address would go; None when nowhere.
+    pub fn lookup(&mut self, to: IpAddr) -> Result<Option<WayTo>> {
+        let mut messages = list::lookup(to);
+        match self.socket.ask(&mut messages, false, |received| WayTo::read(received.payload)) {
+            Ok(found) => Ok(found.into_iter().next()),
+            Err(error) if error.is_unreachable() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Every unicast route of the tables that people write to (not `local`), IPv4 and IPv6.

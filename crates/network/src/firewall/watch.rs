@@ -1,11 +1,13 @@
-//! Looks after the rules while the engine runs: a thread that is told of every change to any rule. Somebody who flushes the host's
-//! rules, or brings up a firewall that forwards nothing, gets ours put back, or made way for, without a container having to
-//! start first. The thread begins with the first use of the rules and ends with the engine's last handle.
+//! Looks after rules and routes while the engine runs: a thread that is told of every change to either. Somebody who flushes the
+//! host's rules, or brings up a firewall that forwards nothing, gets ours put back, or made way for, without a container
+//! having to start first; somebody who adds a route to where a network of ours is gets told. The thread begins with the first
+//! use of the rules and ends with the engine's last handle.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, Weak};
 
 use netlink::nft::Nft;
+use netlink::route::{Route, Watch as Routes};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -34,11 +36,12 @@ impl Watch {
         }
         let Ok((ended, ours)) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC) else { return };
         let Ok(nft) = Nft::watch() else { return };
+        let Ok(routes) = Route::watch(&[Routes::Routes4, Routes::Routes6]) else { return };
         let home = Arc::downgrade(home);
         let thread = std::thread::Builder::new()
             .name("nft-watch".to_owned())
             .stack_size(256 << 10)
-            .spawn(move || watch(nft, &ended, &home));
+            .spawn(move || watch(nft, routes, &ended, &home));
         *alive = thread.is_ok().then_some(ours);
     }
 
@@ -48,24 +51,42 @@ impl Watch {
     }
 }
 
-fn watch(mut nft: Nft, ended: &OwnedFd, home: &Weak<Inner>) {
+fn watch(mut nft: Nft, mut routes: Route, ended: &OwnedFd, home: &Weak<Inner>) {
+    // What was so before anybody looked is told as well.
+    let mut routed = true;
+    let mut ruled = false;
     loop {
-        let mut both = [PollFd::new(&nft, PollFlags::IN), PollFd::new(ended, PollFlags::IN)];
-        match poll(&mut both, None) {
-            Ok(_) if !both[1].revents().is_empty() => return,
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(_) => return,
+        if !(routed || ruled) {
+            let mut all = [
+                PollFd::new(&nft, PollFlags::IN),
+                PollFd::new(&routes, PollFlags::IN),
+                PollFd::new(ended, PollFlags::IN),
+            ];
+            match poll(&mut all, None) {
+                Ok(_) if !all[2].revents().is_empty() => return,
+                Ok(_) => (ruled, routed) = (!all[0].revents().is_empty(), !all[1].revents().is_empty()),
+                Err(Errno::INTR) => continue,
+                Err(_) => return,
+            }
         }
         for _ in 0..ATTEMPTS {
             let mut end = [PollFd::new(ended, PollFlags::IN)];
             if poll(&mut end, Some(&SETTLE)).is_ok_and(|ready| ready > 0) {
                 return;
             }
-            nft.forget();
             let Some(home) = home.upgrade() else { return };
+            if std::mem::take(&mut routed) {
+                routes.forget();
+                home.look_after_routes();
+            }
+            if !ruled {
+                break;
+            }
+            nft.forget();
             if home.look_after_rules() {
                 break;
             }
         }
+        ruled = false;
     }
 }

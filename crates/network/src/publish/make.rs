@@ -290,7 +290,14 @@ fn refused(
                 Some(binding) => format!(":{}", binding.relay),
                 None => String::new(),
             };
-            Error::internal(format!("failed to bind host port for {at}{target}/{}: {reason}", port.proto))
+            let docker = format!("failed to bind host port for {at}{target}/{}: {reason}", port.proto);
+            match *errno {
+                // Clients look for one text or the other, whoever has the port.
+                Errno::ADDRINUSE => {
+                    Error::internal(format!("Bind for {at} failed: port is already allocated: {docker}"))
+                }
+                _ => Error::internal(docker),
+            }
         }
     }
 }

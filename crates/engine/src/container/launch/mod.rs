@@ -129,7 +129,8 @@ impl Engine {
     }
 }
 
-fn relay(relay: &::network::RelaySpec) -> Option<Relay> {
+/// A published port as the monitor serves it.
+pub(crate) fn relay(relay: &::network::RelaySpec) -> Option<Relay> {
     let proto = match relay.proto {
         ::network::Proto::Tcp => RelayProto::Tcp,
         ::network::Proto::Udp => RelayProto::Udp,

@@ -75,15 +75,21 @@ impl Engine {
         for (name, settings) in in_order(record, first) {
             self.networks.connect(&name, &mut sandbox, endpoint::spec(record, &settings))?;
         }
-        let ports = ports::publish(&record.config, &record.host)?;
-        let mut published = Published::default();
-        if !ports.is_empty() {
-            let attachment = self.networks.attachment(&container.id);
-            if let Some(endpoint) = gateway_endpoint(&attachment.endpoints) {
-                published = self.networks.publish(&ports, endpoint)?;
-            }
-        }
+        let published = self.publish_ports(&container.id, record)?;
         Ok(Joined { netns: Some(sandbox.into_netns()), published })
+    }
+
+    /// Publishes what a container asks for; nothing while none of its networks has a way out.
+    pub(crate) fn publish_ports(&self, container_id: &str, record: &Record) -> Result<Published> {
+        let ports = ports::publish(&record.config, &record.host)?;
+        if ports.is_empty() {
+            return Ok(Published::default());
+        }
+        let attachment = self.networks.attachment(container_id);
+        match gateway_endpoint(&attachment.endpoints) {
+            Some(endpoint) => Ok(self.networks.publish(&ports, endpoint)?),
+            None => Ok(Published::default()),
+        }
     }
 
     /// Gives back everything that a container has in networks; what it was. Blocking; failures are logged, nobody could act on

@@ -1,7 +1,7 @@
 //! Verbs about images, one file each.
 
 pub mod cat;
-mod contents;
+pub mod contents;
 pub mod diff;
 mod files;
 pub mod history;
