@@ -264,12 +264,12 @@ impl Cgroup {
 
     /// Kills every process in the cgroup and below, also frozen ones and those being forked meanwhile. Does not wait for them.
     pub fn kill_all(&self) -> Result<()> {
-        let result = match self.unified().map(|folder| folder.join("cgroup.kill")) {
+        let all_killed = match self.unified().map(|folder| folder.join("cgroup.kill")) {
             // Linux 5.14. Takes forks into account.
-            Some(file) if file.exists() => files::write(&file, "1"),
-            _ => Ok(()),
+            Some(file) if file.exists() => files::write(&file, "1").is_ok(),
+            _ => false,
         };
-        if !self.host.is_v2() || result.is_err() {
+        if !self.host.is_v2() || !all_killed {
             // On a hybrid host a process may be in the v1 folders only.
             self.kill_each()?;
         }

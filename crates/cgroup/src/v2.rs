@@ -55,7 +55,12 @@ fn limit_text(limit: i64) -> String {
 
 fn memory(folder: &Path, memory: &Memory) -> Result<()> {
     let limit = memory.limit.filter(|limit| *limit != 0);
-    let swap = swap_alone(limit, memory.swap.filter(|swap| *swap != 0))?;
+    let both = memory.swap.filter(|swap| *swap != 0);
+    let present = match (limit, both) {
+        (None, Some(_)) => files::number(&folder.join("memory.max"))?.and_then(|limit| limit.try_into().ok()),
+        _ => None,
+    };
+    let swap = swap_alone(limit.or(present), both)?;
     if memory.check_before_update == Some(true)
         && let (Some(limit), Some(usage)) = (limit, files::number(&folder.join("memory.current"))?)
         && u64::try_from(limit).is_ok_and(|limit| limit < usage)
@@ -110,13 +115,16 @@ fn cpu(folder: &Path, cpu: &Cpu) -> Result<()> {
         None => true,
     };
     if quota.is_some() || period.is_some() {
-        let quota =
-            quota.filter(|quota| *quota > 0).map_or_else(|| "max".to_owned(), |quota| quota.to_string());
+        let file = folder.join("cpu.max");
+        let quota = match quota {
+            Some(quota) => limit_text(quota),
+            None => files::read(&file)?.split(' ').next().unwrap_or("max").to_owned(),
+        };
         let text = match period {
             Some(period) => format!("{quota} {period}"),
             None => quota,
         };
-        files::write(&folder.join("cpu.max"), text)?;
+        files::write(&file, text)?;
     }
     if let (Some(burst), false) = (burst, burst_first) {
         files::write(&burst_file, burst)?;

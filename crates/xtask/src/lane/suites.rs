@@ -28,6 +28,7 @@ const fn suite(name: &'static str, package: &'static str, target: &'static str) 
 fn all() -> Vec<Suite> {
     vec![
         suite("cgroup", "cgroup", "live"),
+        suite("cgroup-v2", "cgroup", "v2"),
         suite("runtime", "runtime", "containers"),
         suite("monitor", "monitor", "monitor"),
         suite("oci", "naru", "oci"),
