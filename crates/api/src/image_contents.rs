@@ -6,6 +6,11 @@
 use crate::go::model;
 
 model! {
+    /// Digests, in and out of `POST /naru/blobs/missing`: those asked about, and those of them that are not here.
+    pub struct BlobDigests {
+        "Digests" => digests: Vec<String>,
+    }
+
     /// Answer to `GET /naru/images/{name}/log`: one for each step, newest first.
     pub struct ImageLogStep {
         /// RFC 3339.

@@ -350,6 +350,8 @@ query! {
         "tag" => tag: String,
         /// JSON of an OCI platform.
         "platform" => platform: String,
+        /// Naru's own: `zstd[:level]` or `gzip[:level]`, how to pack the layers; empty leaves them as they are.
+        "compression" => compression: String,
     }
     /// `POST /images/{name}/tag`
     pub struct ImageTagQuery {
@@ -362,6 +364,11 @@ query! {
         "noprune" => noprune: bool,
         /// JSON of OCI platforms.
         "platforms" => platforms: Vec<String>,
+    }
+    /// `GET /naru/blobs/{digest}`
+    pub struct BlobQuery {
+        /// The first byte that is wanted.
+        "offset" => offset: i64,
     }
     /// `GET /images/search`
     pub struct ImageSearchQuery {

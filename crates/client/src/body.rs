@@ -1,6 +1,7 @@
 //! What a request carries: nothing, bytes, or a stream read while it is sent.
 
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -15,8 +16,8 @@ pub enum Body {
     Empty,
     /// These bytes; such a request can be sent again.
     Bytes(Bytes),
-    /// Whatever a reader gives, in chunks.
-    Reader(Pin<Box<dyn AsyncRead + Send>>),
+    /// Whatever a reader gives, in chunks. Never locked: the mutex lets requests be shared between threads.
+    Reader(Mutex<Pin<Box<dyn AsyncRead + Send>>>),
 }
 
 /// The most that is read at once.
@@ -25,7 +26,7 @@ const CHUNK: usize = 64 << 10;
 impl Body {
     /// A body that is read while it is sent.
     pub fn reader(reader: impl AsyncRead + Send + 'static) -> Self {
-        Self::Reader(Box::pin(reader))
+        Self::Reader(Mutex::new(Box::pin(reader)))
     }
 
     /// A copy for sending again; `None` for a stream.
@@ -67,6 +68,7 @@ impl http_body::Body for Body {
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             Self::Reader(reader) => {
+                let reader = reader.get_mut().unwrap_or_else(PoisonError::into_inner);
                 let mut buffer = BytesMut::zeroed(CHUNK);
                 let mut read = tokio::io::ReadBuf::new(&mut buffer);
                 std::task::ready!(reader.as_mut().poll_read(cx, &mut read))?;

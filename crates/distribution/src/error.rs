@@ -62,6 +62,16 @@ pub enum Error {
         /// The wanted platform, as `os/architecture[/variant]`.
         platform: String,
     },
+    /// The image to push is here, but not for the wanted platform.
+    #[error(
+        "image with reference {reference} was found but does not provide the specified platform ({platform})"
+    )]
+    PlatformNotHere {
+        /// Familiar form of the name.
+        reference: String,
+        /// The wanted platform, as `os/architecture[/variant]`.
+        platform: String,
+    },
     /// Bytes that do not hash to their name.
     #[error("{what} verification failed for digest {digest}")]
     WrongDigest {
@@ -185,6 +195,7 @@ impl Error {
             | Error::ManifestUnknown { .. }
             | Error::RepositoryUnknown { .. }
             | Error::NoMatchingPlatform { .. }
+            | Error::PlatformNotHere { .. }
             | Error::NothingToPush(_)
             | Error::NoSuchTag(_) => ErrorKind::NotFound,
             Error::LoginFailed { .. } => ErrorKind::Unauthorized,
@@ -228,7 +239,7 @@ impl Error {
     }
 
     /// The registry's refusal inside, if that is what it was.
-    pub(crate) fn refusal(&self) -> Option<&Refusal> {
+    pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Error::Refused(refusal)
             | Error::PullDenied { refusal, .. }

@@ -202,7 +202,7 @@ impl Http {
             let response = self.send_once(&request).await?;
             let Some(target) = redirect(&request, &response).map_err(|cause| request.error(cause))? else {
                 let (method, uri) = (request.method, request.uri);
-                return Ok(Answer { response, method, uri, stall: self.retry.stall });
+                return Ok(Answer { response, method, uri, stall: self.retry.stall, pushed_back: None });
             };
             tracing::debug!(from = %url::without_query(&request.uri), to = %url::without_query(&target), "redirected");
             if !url::same_origin(&origin, &target) {
@@ -316,6 +316,8 @@ pub(crate) struct Answer {
     /// Where it came from after redirects.
     pub uri: Uri,
     stall: Duration,
+    /// Read already, and wanted again.
+    pushed_back: Option<Bytes>,
 }
 
 impl Answer {
@@ -337,6 +339,9 @@ impl Answer {
 
     /// The next piece of the body; `None` at its end. A body that ends early is an error.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        if let Some(bytes) = self.pushed_back.take() {
+            return Ok(Some(bytes));
+        }
         loop {
             let frame = match tokio::time::timeout(self.stall, self.response.body_mut().frame()).await {
                 Ok(Some(Ok(frame))) => frame,
@@ -350,6 +355,11 @@ impl Answer {
                 return Ok(Some(bytes));
             }
         }
+    }
+
+    /// Makes these bytes the next piece.
+    pub fn push_back(&mut self, bytes: Bytes) {
+        self.pushed_back = Some(bytes);
     }
 
     /// The whole body, which may have up to `limit` bytes.

@@ -10,11 +10,13 @@
 
 mod auth;
 pub mod aws;
+mod blob_source;
 mod config;
 pub mod credentials;
 mod dial;
 mod endpoint;
 mod error;
+mod fetch;
 mod http;
 mod inspect;
 mod login;
@@ -22,6 +24,7 @@ mod progress;
 mod pull;
 mod push;
 mod refusal;
+mod repository;
 pub mod resolve;
 mod search;
 mod session;
@@ -29,13 +32,16 @@ mod tls;
 mod url;
 
 pub use auth::Auth;
+pub use blob_source::BlobSource;
 pub use config::{Proxies, Registries, RegistriesConfig, Retry};
 pub use dial::DialError;
 pub use error::{Cause, Error, ErrorKind, Result};
+pub use fetch::{Download, fetch};
 pub use inspect::{Resolved, resolve};
 pub use login::{LoggedIn, login};
 pub use progress::{LayerStep, Progress, ProgressSink, PushedTag};
 pub use pull::{PullOptions, PullStatus, Pulled, pull};
 pub use push::{PushOptions, push};
 pub use refusal::{Refusal, RefusalItem};
+pub use repository::{Document, Purpose, Repository};
 pub use search::{SearchHit, search};

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use image::Digest;
+use image::{Descriptor, Digest};
 
 /// Receives progress. Called from many tasks; must not block.
 pub type ProgressSink = Arc<dyn Fn(Progress) + Send + Sync>;
@@ -41,6 +41,13 @@ pub enum Progress {
     PushRefersTo(String),
     /// `latest: digest: sha256:… size: 528`, with the same values as an `aux` object.
     Pushed(PushedTag),
+    /// Of an index only the manifest for one platform was pushed, because nothing else of it is here.
+    PushedInsteadOfIndex {
+        /// What could not be pushed.
+        index: Descriptor,
+        /// What was.
+        manifest: Descriptor,
+    },
 }
 
 /// What was pushed under one tag.
@@ -102,6 +109,7 @@ impl Progress {
                 format!("Status: Image is up to date for {reference}")
             }
             Progress::Warning(text) => format!("WARNING: {text}"),
+            Progress::PushedInsteadOfIndex { .. } => String::new(),
             Progress::PushRefersTo(name) => format!("The push refers to repository [{name}]"),
             Progress::Pushed(PushedTag { tag, digest, size }) => {
                 format!("{tag}: digest: {digest} size: {size}")

@@ -1,24 +1,27 @@
 //! Push: layers, then configuration, then manifests, so that a manifest never names what is not there.
 //!
 //! Manifests and blobs go out byte for byte as they are stored: the digest of a pushed image is the digest of the pulled
-//! one. An index is pushed whole where all of it is here, else the manifest of this platform.
+//! one. An index is pushed whole where all of it is here or already there, else the manifest of this platform.
 
-mod upload;
+pub(crate) mod upload;
 
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
 
-use ::http::{Method, header};
 use futures_util::future::try_join_all;
-use image::{Descriptor, Digest, Index, MediaType, Platform, Reference};
-use store::{ImageRecord, Store};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use image::{Descriptor, Digest, Index, Platform, Reference};
+use store::{ImageRecord, Packed, Store};
 
 use crate::auth::Auth;
+use crate::blob_source::BlobSource;
 use crate::config::{Registries, place};
 use crate::endpoint::{Endpoint, Purpose, endpoints_for};
-use crate::error::{Cause, Error, Result};
-use crate::http::Outgoing;
+use crate::error::{Error, Result};
 use crate::progress::{LayerStep, Progress, ProgressSink, PushedTag};
 use crate::pull::{blocking, may_fall_back};
+use crate::repository::put_manifest;
 use crate::session::{Access, Session};
 
 /// How to push.
@@ -30,6 +33,8 @@ pub struct PushOptions {
     pub all_tags: bool,
     /// Push this platform's manifest only, not the index.
     pub platform: Option<Platform>,
+    /// Pack the layers that way first; `None` leaves everything as it is, digests included.
+    pub packed: Option<Packed>,
 }
 
 /// Pushes `reference`, or with `all_tags` every local tag of its repository. Returns what was pushed, in order.
@@ -98,15 +103,23 @@ async fn push_to(
     progress: &ProgressSink,
     endpoint: Endpoint,
 ) -> Result<Vec<PushedTag>> {
+    // Layers that are packed anew have no name that protects them.
+    let _lease = store.lease();
     let auth = options.auth.as_ref();
     let mut session =
         Session::open(registries, endpoint, &reference.repository, auth, Access::PullPush).await?;
     let mut plans = Vec::new();
     for (tag, image) in images {
-        let (image, reference, platform) = (image.clone(), reference.clone(), options.platform.clone());
+        let whole = may_push_whole(store, &session, image, options).await?;
+        let wanted = options.platform.as_ref().map(ToString::to_string).unwrap_or_default();
+        let named = Reference { tag: Some(tag.clone()), ..reference.clone() };
+        let (image, reference, options) = (image.clone(), reference.clone(), options.clone());
         let plan =
-            blocking(store, "read image", move |store| plan(store, &image, &reference, platform.as_ref()));
-        plans.push((tag, plan.await?));
+            blocking(store, "read image", move |store| plan(store, &image, &reference, &options, whole));
+        let plan = plan
+            .await?
+            .ok_or_else(|| Error::PlatformNotHere { reference: named.familiar(), platform: wanted });
+        plans.push((tag, plan?));
     }
     let sources =
         plans.iter().flat_map(|(_, plan)| plan.layers.iter().filter_map(|layer| layer.mount_from.clone()));
@@ -123,6 +136,26 @@ async fn push_to(
     Ok(pushed)
 }
 
+/// Whether an image's index can be pushed: everything it names is here, or at the registry already.
+async fn may_push_whole(
+    store: &Store,
+    session: &Session,
+    image: &ImageRecord,
+    options: &PushOptions,
+) -> Result<bool> {
+    if options.platform.is_some() || !image.target.media_type.is_index() {
+        return Ok(false);
+    }
+    let target = image.target.clone();
+    let entries = blocking(store, "read index", move |store| store.index_entries(&target)).await?;
+    for entry in entries.iter().filter(|entry| !entry.is_here) {
+        if session.head_manifest(&entry.descriptor.digest.to_string()).await?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// What one tag consists of, in the order in which it has to arrive.
 #[derive(Debug)]
 struct Plan {
@@ -131,6 +164,8 @@ struct Plan {
     configs: Vec<Descriptor>,
     /// Children before their index; the last one gets the tag.
     manifests: Vec<(Descriptor, Vec<u8>)>,
+    /// The index that cannot be pushed, because some of it is missing.
+    instead_of: Option<Descriptor>,
 }
 
 #[derive(Debug, Clone)]
@@ -142,58 +177,56 @@ struct PlannedLayer {
     mount_from: Option<String>,
 }
 
+/// `None` when the image is not here for that platform.
 fn plan(
     store: &Store,
     image: &ImageRecord,
     reference: &Reference,
-    platform: Option<&Platform>,
-) -> store::Result<Plan> {
-    let mut plan =
-        Plan { image: image.id.clone(), layers: Vec::new(), configs: Vec::new(), manifests: Vec::new() };
-    let whole = platform.is_none() && image.target.media_type.is_index();
-    match whole.then(|| whole_index(store, &image.target)).transpose()?.flatten() {
-        Some((bytes, entries)) => {
-            for entry in &entries {
-                add_manifest(store, &mut plan, entry)?;
-            }
-            plan.manifests.push((image.target.bare(), bytes));
-        }
+    options: &PushOptions,
+    whole: bool,
+) -> store::Result<Option<Plan>> {
+    let mut plan = Plan {
+        image: image.id.clone(),
+        layers: Vec::new(),
+        configs: Vec::new(),
+        manifests: Vec::new(),
+        instead_of: None,
+    };
+    match &options.platform {
+        None if whole => add_index(store, &mut plan, &image.target)?,
         None => {
-            let chosen = match platform {
-                Some(platform) if image.target.media_type.is_index() => {
-                    entry_for(store, &image.target, platform)?.unwrap_or_else(|| image.manifest.clone())
-                }
-                _ => image.manifest.clone(),
-            };
-            let bytes = store.read_blob(&chosen)?;
-            let media_type = crate::session::media_type(MediaType::OCI_MANIFEST, &bytes);
-            add_manifest(store, &mut plan, &Descriptor::new(media_type, chosen, bytes.len() as u64))?;
+            plan.instead_of = image.target.media_type.is_index().then(|| image.target.bare());
+            add_manifest(store, &mut plan, &store.own_manifest(image)?)?;
         }
+        Some(platform) => {
+            let Some(manifest) = store.manifest_for(image, platform)? else { return Ok(None) };
+            add_manifest(store, &mut plan, &manifest)?;
+        }
+    }
+    if let Some(packed) = options.packed {
+        plan = repack(store, plan, packed)?;
     }
     find_mounts(store, &mut plan, reference)?;
-    Ok(plan)
+    Ok(Some(plan))
 }
 
-/// The index and its entries, if everything they name is here.
-fn whole_index(store: &Store, target: &Descriptor) -> store::Result<Option<(Vec<u8>, Vec<Descriptor>)>> {
-    let bytes = store.read_blob(&target.digest)?;
-    let Ok(index) = Index::parse(&bytes) else { return Ok(None) };
+/// An index after everything that it names and that is here.
+fn add_index(store: &Store, plan: &mut Plan, at: &Descriptor) -> store::Result<()> {
+    let bytes = store.read_blob(&at.digest)?;
+    let index = parse_index(&at.digest, &bytes)?;
     for entry in &index.manifests {
-        let Ok(manifest) = store.manifest(&entry.digest) else { return Ok(None) };
-        let mut blobs =
-            manifest.layers.iter().filter(|layer| !layer.media_type.is_foreign()).chain([&manifest.config]);
-        if !blobs.all(|blob| store.has_blob(&blob.digest)) {
-            return Ok(None);
+        match entry.media_type.is_index() {
+            true if store.has_blob(&entry.digest) => add_index(store, plan, entry)?,
+            false if store.is_whole(&entry.digest) => add_manifest(store, plan, entry)?,
+            _ => {}
         }
     }
-    Ok(Some((bytes, index.manifests)))
+    plan.manifests.push((at.bare(), bytes));
+    Ok(())
 }
 
-fn entry_for(store: &Store, target: &Descriptor, platform: &Platform) -> store::Result<Option<Digest>> {
-    let bytes = store.read_blob(&target.digest)?;
-    let Ok(index) = Index::parse(&bytes) else { return Ok(None) };
-    let best = platform.order(&index.manifests).first().map(|entry| entry.digest.clone());
-    Ok(best.filter(|digest| store.has_blob(digest)))
+fn parse_index(digest: &Digest, bytes: &[u8]) -> store::Result<Index> {
+    Index::parse(bytes).map_err(|error| store::Error::Invalid(format!("index {digest}: {error}")))
 }
 
 fn add_manifest(store: &Store, plan: &mut Plan, entry: &Descriptor) -> store::Result<()> {
@@ -209,6 +242,36 @@ fn add_manifest(store: &Store, plan: &mut Plan, entry: &Descriptor) -> store::Re
     plan.configs.push(manifest.config.clone());
     plan.manifests.push((entry.bare(), bytes));
     Ok(())
+}
+
+/// The same with every image's layers packed anew, and indexes that name the new manifests.
+fn repack(store: &Store, plan: Plan, packed: Packed) -> store::Result<Plan> {
+    let mut new = Plan { layers: Vec::new(), configs: Vec::new(), manifests: Vec::new(), ..plan };
+    let mut replaced: BTreeMap<Digest, Descriptor> = BTreeMap::new();
+    for (descriptor, bytes) in plan.manifests {
+        if !descriptor.media_type.is_index() {
+            let is_image =
+                store.manifest(&descriptor.digest)?.layers.iter().all(|layer| layer.media_type.is_layer());
+            let manifest =
+                if is_image { store.repack(&descriptor.digest, packed)? } else { descriptor.clone() };
+            replaced.insert(descriptor.digest, manifest.clone());
+            add_manifest(store, &mut new, &manifest)?;
+            continue;
+        }
+        let mut index = parse_index(&descriptor.digest, &bytes)?;
+        for entry in &mut index.manifests {
+            if let Some(manifest) = replaced.get(&entry.digest) {
+                let Descriptor { media_type, digest, size, .. } = manifest.clone();
+                *entry = Descriptor { media_type, digest, size, ..entry.clone() };
+            }
+        }
+        index.media_type = image::MediaType::OCI_INDEX;
+        let bytes = index.to_bytes();
+        let top = Descriptor::of(image::MediaType::OCI_INDEX, &bytes);
+        replaced.insert(descriptor.digest, top.clone());
+        new.manifests.push((top, bytes));
+    }
+    Ok(new)
 }
 
 /// Where else at this registry a layer should be: in repositories that an image with it was pulled from or pushed to.
@@ -249,21 +312,24 @@ impl Push<'_> {
         }
         try_join_all(unique.into_values().map(|layer| self.layer(layer))).await?;
         for config in &plan.configs {
-            upload::blob(self.store, self.session, config, None, &|_| ()).await?;
+            upload::blob(self.session, config, &self.source(config), None, &|_| ()).await?;
         }
         let mut last = None;
         for (index, (descriptor, bytes)) in plan.manifests.iter().enumerate() {
             let is_last = index + 1 == plan.manifests.len();
             let name = if is_last { tag.to_owned() } else { descriptor.digest.to_string() };
-            self.manifest(&name, descriptor, bytes).await?;
+            put_manifest(self.session, &name, &descriptor.media_type, bytes).await?;
             last = Some(descriptor);
         }
-        let descriptor = last.ok_or_else(|| Error::NoSuchTag(reference.familiar()))?;
+        let descriptor: &Descriptor = last.ok_or_else(|| Error::NoSuchTag(reference.familiar()))?;
         let pushed =
             PushedTag { tag: tag.to_owned(), digest: descriptor.digest.clone(), size: descriptor.size };
         let (id, name) = (plan.image, reference.with_digest(descriptor.digest.clone()));
         blocking(self.store, "record digest", move |store| store.tag(&id, &name)).await?;
         (self.progress)(Progress::Pushed(pushed.clone()));
+        if let Some(index) = plan.instead_of {
+            (self.progress)(Progress::PushedInsteadOfIndex { index, manifest: descriptor.clone() });
+        }
         Ok(pushed)
     }
 
@@ -274,25 +340,22 @@ impl Push<'_> {
             return Ok(());
         }
         let _place = place(&self.registries.0.uploads, || show(LayerStep::Waiting)).await?;
-        upload::blob(self.store, self.session, &layer.blob, layer.mount_from.as_deref(), &show).await
+        let source = self.source(&layer.blob);
+        upload::blob(self.session, &layer.blob, &source, layer.mount_from.as_deref(), &show).await
     }
 
-    async fn manifest(&self, name: &str, descriptor: &Descriptor, bytes: &[u8]) -> Result<()> {
-        let uri = self.session.uri(&format!("manifests/{name}"))?;
-        let request = Outgoing::new(Method::PUT, uri)
-            .header(header::CONTENT_TYPE, descriptor.media_type.as_str())
-            .body(bytes.to_vec().into());
-        let answer = self.session.send(request).await?;
-        if !answer.status().is_success() {
-            return Err(answer.refusal().await);
-        }
-        let stored = answer.header("docker-content-digest").and_then(|digest| digest.parse::<Digest>().ok());
-        match stored {
-            Some(stored) if stored != descriptor.digest => Err(answer.error(Cause::Protocol(format!(
-                "the registry stored the manifest as {stored}, expected {}",
-                descriptor.digest
-            )))),
-            _ => Ok(()),
-        }
+    /// A blob of the store; opened when it is needed, which most often it is not.
+    fn source(&self, blob: &Descriptor) -> BlobSource {
+        let (store, blob) = (self.store.clone(), blob.clone());
+        BlobSource::new(move |offset| {
+            let (store, blob) = (store.clone(), blob.clone());
+            let opened = async move {
+                let (digest, size) = (blob.digest, blob.size);
+                let file = tokio::task::spawn_blocking(move || store.open_blob(&digest)).await;
+                let file = file.map_err(io::Error::other)?.map_err(io::Error::other)?;
+                Ok::<_, io::Error>(BlobSource::file(Arc::new(file), 0, size).from(offset))
+            };
+            stream::once(opened).try_flatten().boxed()
+        })
     }
 }

@@ -4,6 +4,7 @@
 //! shown, and what happened is told to the events. Texts and orders are moby's (`daemon/images`).
 
 mod archive;
+mod blobs;
 mod contents;
 mod inspect;
 mod list;
@@ -85,13 +86,20 @@ fn platforms(texts: &[String]) -> Result<Vec<Platform>> {
 fn image_for(store: &Store, name: &str, wanted: Option<&Platform>) -> Result<ImageRecord> {
     let record = store.image(name)?;
     let Some(wanted) = wanted else { return Ok(record) };
-    let actual = store.config(&record.id)?.platform();
-    if wanted.matches(&actual) {
-        return Ok(record);
+    if let Some(found) = store.image_for(&record, wanted)? {
+        return Ok(found);
     }
-    Err(Error::not_found(format!(
-        "image with reference {name} was found but its platform ({actual}) does not match the specified platform ({wanted})"
-    )))
+    Err(Error::not_found(match record.target.media_type.is_index() {
+        true => format!(
+            "image with reference {name} was found but does not provide the specified platform ({wanted})"
+        ),
+        false => {
+            let actual = store.config(&record.id)?.platform();
+            format!(
+                "image with reference {name} was found but its platform ({actual}) does not match the specified platform ({wanted})"
+            )
+        }
+    }))
 }
 
 /// Names and repository digests together, as moby's reference store has them.

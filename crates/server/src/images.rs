@@ -63,9 +63,13 @@ pub(crate) async fn create(engine: &Arc<Engine>, request: Request) -> Answer {
         return Err(Error::invalid("either fromImage or fromSrc is needed"));
     }
     if query.from_src != "-" {
-        return Err(Error::not_implemented(
-            "importing an image from a URL is not supported: send it as the body, with fromSrc=-",
-        ));
+        return jsonmessage::stream(|lines| async move {
+            let sink = lines.clone();
+            let id = engine.image_import_from(query, Arc::new(move |line| sink.send(line))).await?;
+            lines.send(jsonmessage::status(id));
+            Ok(())
+        })
+        .await;
     }
     let body = transfer::pieces(&request.body);
     jsonmessage::stream(|lines| async move {

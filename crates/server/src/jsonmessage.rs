@@ -138,6 +138,13 @@ fn render(progress: &Progress) -> Vec<JsonMessage> {
         message.progress_detail =
             Some(detail.unwrap_or_default()).filter(|_| !matches!(step, LayerStep::Retrying { .. }));
     }
+    if let Progress::PushedInsteadOfIndex { index, manifest } = progress {
+        message.aux = Some(json!({
+            "manifestPushedInsteadOfIndex": true,
+            "originalIndex": index,
+            "selectedManifest": manifest,
+        }));
+    }
     let mut messages = vec![message];
     if let Progress::Pushed(pushed) = progress {
         messages.push(JsonMessage {

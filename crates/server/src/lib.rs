@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod absent;
+mod blobs;
 mod connection;
 mod containers;
 mod error;

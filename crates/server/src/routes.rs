@@ -11,7 +11,7 @@ use http::Method;
 use crate::error::Error;
 use crate::request::Request;
 use crate::response::{self, Answer};
-use crate::{absent, containers, exec, image_contents, images, networks, system, volumes};
+use crate::{absent, blobs, containers, exec, image_contents, images, networks, system, volumes};
 
 /// Answers a request whose version is already taken off `path`.
 ///
@@ -72,6 +72,7 @@ async fn get(engine: &Arc<Engine>, request: Request, path: &[&str]) -> Answer {
         ["images", name @ .., "get"] => images::save_one(engine, request, &name.join("/")).await,
         ["images", name @ .., "json"] => images::inspect(engine, request, &name.join("/")).await,
         ["images", name @ .., "history"] => images::history(engine, request, &name.join("/")).await,
+        ["naru", "blobs", digest] => blobs::get(engine, request, digest).await,
         ["naru", "images", "tree"] => image_contents::tree(engine).await,
         ["naru", "images", name @ .., "log"] => image_contents::log(engine, request, &name.join("/")).await,
         ["naru", "images", name @ .., "diff"] => image_contents::diff(engine, request, &name.join("/")).await,
@@ -128,6 +129,7 @@ async fn post(engine: &Arc<Engine>, request: Request, path: &[&str]) -> Answer {
         ["exec", id, "resize"] => exec::resize(engine, request, id).await,
 
         ["images", "create"] => images::create(engine, request).await,
+        ["naru", "blobs", "missing"] => blobs::missing(engine, request).await,
         ["images", "load"] => images::load(engine, request).await,
         ["images", "prune"] => images::prune(engine, request).await,
         ["images", name @ .., "push"] => images::push(engine, request, &name.join("/")).await,

@@ -81,12 +81,21 @@ enum Encoder {
 
 impl LayerWriter {
     pub fn new(blob: NewBlob, compression: Compression) -> Result<LayerWriter> {
+        LayerWriter::with_level(blob, compression, None)
+    }
+
+    /// With a level on the packer's own scale.
+    pub fn with_level(blob: NewBlob, compression: Compression, level: Option<u32>) -> Result<LayerWriter> {
         let packed = match compression {
             Compression::None => Encoder::None(Box::new(blob)),
-            // Level 1 is three times as fast as the default and costs a third more bytes.
-            Compression::Gzip => Encoder::Gzip(Box::new(GzEncoder::new(blob, flate2::Compression::fast()))),
+            Compression::Gzip => {
+                // Level 1 is three times as fast as the default and costs a third more bytes.
+                let level = flate2::Compression::new(level.unwrap_or(1).min(9));
+                Encoder::Gzip(Box::new(GzEncoder::new(blob, level)))
+            }
             Compression::Zstd => {
-                let encoder = zstd::stream::write::Encoder::new(blob, 3);
+                let level = level.map_or(3, |level| i32::try_from(level.min(22)).unwrap_or(22));
+                let encoder = zstd::stream::write::Encoder::new(blob, level);
                 Encoder::Zstd(Box::new(encoder.map_err(|error| Error::io("start compression", error))?))
             }
         };

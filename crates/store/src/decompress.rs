@@ -7,8 +7,10 @@
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 use image::{Compression, Digest, Hasher};
+use lzma_rust2::XzReader;
 
 use crate::error::{Error, Result};
 
@@ -29,10 +31,27 @@ pub(crate) struct Damaged {
     source: io::Error,
 }
 
-/// A stream packed with something we don't read.
-#[derive(Debug, thiserror::Error)]
-#[error("content is compressed with {0}, which is not supported")]
-pub(crate) struct Unsupported(&'static str);
+/// What a stream is packed with. Archives that people bring may be packed in ways that layers never are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    None,
+    Gzip,
+    Zstd,
+    Bzip2,
+    Xz,
+}
+
+impl Packing {
+    /// The same, as a layer's media type can say it.
+    pub fn of_layer(self) -> Option<Compression> {
+        match self {
+            Packing::None => Some(Compression::None),
+            Packing::Gzip => Some(Compression::Gzip),
+            Packing::Zstd => Some(Compression::Zstd),
+            Packing::Bzip2 | Packing::Xz => None,
+        }
+    }
+}
 
 /// Why reading plain bytes failed: the content is bad, or where it comes from failed.
 pub(crate) fn read_error(error: io::Error) -> Error {
@@ -42,14 +61,14 @@ pub(crate) fn read_error(error: io::Error) -> Error {
     }
 }
 
-/// Tells the packing by magic numbers (RFC 1952, RFC 8878).
-pub(crate) fn detect(start: &[u8]) -> std::result::Result<Compression, Unsupported> {
+/// Tells the packing by magic numbers (RFC 1952, RFC 8878, and those of bzip2 and xz).
+pub(crate) fn detect(start: &[u8]) -> Packing {
     match start {
-        [0x1f, 0x8b, ..] => Ok(Compression::Gzip),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Compression::Zstd),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Err(Unsupported("xz")),
-        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', ..] => Err(Unsupported("bzip2")),
-        _ => Ok(Compression::None),
+        [0x1f, 0x8b, ..] => Packing::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Packing::Zstd,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Packing::Xz,
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => Packing::Bzip2,
+        _ => Packing::None,
     }
 }
 
@@ -63,12 +82,12 @@ pub(crate) fn plain<R: Read + Send, T>(
         .take(SMALL as u64)
         .read_to_end(&mut start)
         .map_err(|error| Error::io("read archive", error))?;
-    let compression = detect(&start).map_err(|unsupported| Error::corrupt_by("read archive", unsupported))?;
+    let packing = detect(&start);
     let small = start.len() < SMALL;
     let source = Source { inner: Cursor::new(start).chain(source), failed: None };
     let mut inflater =
-        Inflater::new(compression, source).map_err(|error| Error::io("start decompressor", error))?;
-    if small || compression == Compression::None {
+        Inflater::new(packing, source).map_err(|error| Error::io("start decompressor", error))?;
+    if small || packing == Packing::None {
         return work(&mut Plain::new(Feed::Inline(&mut inflater)));
     }
     std::thread::scope(|scope| {
@@ -126,15 +145,20 @@ enum Inflater<R: Read> {
     None(Source<R>),
     Gzip(Box<MultiGzDecoder<BufReader<Source<R>>>>),
     Zstd(zstd::stream::read::Decoder<'static, BufReader<Source<R>>>),
+    Bzip2(Box<MultiBzDecoder<BufReader<Source<R>>>>),
+    Xz(Box<XzReader<BufReader<Source<R>>>>),
 }
 
 impl<R: Read> Inflater<R> {
-    fn new(compression: Compression, source: Source<R>) -> io::Result<Inflater<R>> {
+    fn new(packing: Packing, source: Source<R>) -> io::Result<Inflater<R>> {
         let buffered = |source| BufReader::with_capacity(SMALL, source);
-        Ok(match compression {
-            Compression::None => Inflater::None(source),
-            Compression::Gzip => Inflater::Gzip(Box::new(MultiGzDecoder::new(buffered(source)))),
-            Compression::Zstd => Inflater::Zstd(zstd::stream::read::Decoder::with_buffer(buffered(source))?),
+        Ok(match packing {
+            Packing::None => Inflater::None(source),
+            Packing::Gzip => Inflater::Gzip(Box::new(MultiGzDecoder::new(buffered(source)))),
+            Packing::Zstd => Inflater::Zstd(zstd::stream::read::Decoder::with_buffer(buffered(source))?),
+            Packing::Bzip2 => Inflater::Bzip2(Box::new(MultiBzDecoder::new(buffered(source)))),
+            // Several streams after one another, as `xz` itself reads them.
+            Packing::Xz => Inflater::Xz(Box::new(XzReader::new(buffered(source), true))),
         })
     }
 
@@ -168,6 +192,14 @@ impl<R: Read> Inflater<R> {
                 let result = decoder.read(buffer);
                 ("zstd", result, decoder.get_mut().get_mut())
             }
+            Inflater::Bzip2(decoder) => {
+                let result = decoder.read(buffer);
+                ("bzip2", result, decoder.get_mut().get_mut())
+            }
+            Inflater::Xz(decoder) => {
+                let result = decoder.read(buffer);
+                ("xz", result, decoder.inner_mut().get_mut())
+            }
         };
         let error = match result {
             Ok(count) => return Ok(count),
@@ -186,7 +218,7 @@ impl<R: Read> Inflater<R> {
 
 /// Where chunks come from.
 enum Feed<'a> {
-    Inline(&'a mut dyn Fill),
+    Inline(&'a mut (dyn Fill + Send)),
     Thread { chunks: Receiver<io::Result<Vec<u8>>>, empty: SyncSender<Vec<u8>> },
 }
 
@@ -276,10 +308,24 @@ impl Read for Plain<'_> {
 mod tests {
     use std::io::Write;
 
+    use lzma_rust2::{XzOptions, XzWriter};
+
     use super::*;
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn bzip2(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = ::bzip2::write::BzEncoder::new(Vec::new(), ::bzip2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn xz(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = XzWriter::new(Vec::new(), XzOptions::with_preset(0)).unwrap();
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     }
@@ -313,6 +359,8 @@ mod tests {
             assert!(read(&[gzip(one), gzip(two)].concat()).unwrap() == bytes, "two gzip members {size}");
             let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
             assert!(read(&[zstd(one), zstd(two)].concat()).unwrap() == bytes, "two zstd frames {size}");
+            assert!(read(&[bzip2(one), bzip2(two)].concat()).unwrap() == bytes, "two bzip2 streams {size}");
+            assert!(read(&[xz(one), xz(two)].concat()).unwrap() == bytes, "two xz streams {size}");
         }
     }
 
@@ -331,7 +379,8 @@ mod tests {
         assert_eq!(reason(&packed), "gzip stream is damaged");
         let packed = zstd::encode_all(bytes.as_slice(), 1).unwrap();
         assert_eq!(reason(&packed[..packed.len() / 2]), "zstd stream is truncated");
-        assert!(matches!(read(b"\xfd7zXZ\0\0\0"), Err(Error::Corrupt { .. })));
+        assert_eq!(reason(b"\xfd7zXZ\0\0\0"), "xz stream is truncated");
+        assert_eq!(reason(&bzip2(&bytes)[..1000]), "bzip2 stream is truncated");
     }
 
     #[test]

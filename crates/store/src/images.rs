@@ -161,7 +161,7 @@ impl Store {
     }
 
     /// Looks at everything an image needs, and sums it up.
-    fn complete(&self, manifest: &Descriptor, index: Option<&Descriptor>) -> Result<Name> {
+    pub(crate) fn complete(&self, manifest: &Descriptor, index: Option<&Descriptor>) -> Result<Name> {
         let document = self.manifest(&manifest.digest)?;
         let id = document.config.digest.clone();
         let config = self.config(&id)?;

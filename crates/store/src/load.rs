@@ -45,11 +45,13 @@ struct Contents {
 /// An image found in the documents.
 struct Candidate {
     manifest: Descriptor,
+    /// What it was chosen from.
+    index: Option<Descriptor>,
     names: Vec<Reference>,
 }
 
 impl Store {
-    /// Reads a docker-archive or an OCI layout (outer gzip and zstd too) and records its images. With `platforms`, images
+    /// Reads a docker-archive or an OCI layout (packed as a whole too: gzip, zstd, bzip2, xz) and records its images. With `platforms`, images
     /// for others are left out.
     pub fn load(
         &self,
@@ -160,7 +162,7 @@ impl Store {
             })?;
             let mut record = None;
             for name in &candidate.names {
-                record = Some(self.add_image(&candidate.manifest, None, Some(name))?);
+                record = Some(self.add_image(&candidate.manifest, candidate.index.as_ref(), Some(name))?);
                 progress(LoadProgress::Loaded {
                     name: Some(name.clone()),
                     id: manifest.config.digest.clone(),
@@ -170,7 +172,7 @@ impl Store {
                 Some(record) => record,
                 None => {
                     progress(LoadProgress::Loaded { name: None, id: manifest.config.digest.clone() });
-                    self.add_image(&candidate.manifest, None, None)?
+                    self.add_image(&candidate.manifest, candidate.index.as_ref(), None)?
                 }
             };
             records.push(record);
@@ -223,7 +225,9 @@ impl Store {
             let names = name_of(top).into_iter().collect();
             let size = self.blob_size(&entry.digest).unwrap_or(entry.size);
             let manifest = Descriptor { size, ..entry.bare() };
-            found.push(Candidate { manifest, names });
+            // Of one platform alone, that is what was asked for.
+            let index = (top.media_type.is_index() && platforms.len() != 1).then(|| top.bare());
+            found.push(Candidate { manifest, index, names });
             return Ok(());
         }
         let index = Index::parse(&self.read_blob(&entry.digest)?)
@@ -257,7 +261,8 @@ impl Store {
             if manifest.config.digest == config
                 && manifest.layers.iter().all(|layer| self.has_blob(&layer.digest))
             {
-                return Ok(Candidate { manifest: known.manifest.clone(), names });
+                let (manifest, index) = (known.manifest.clone(), known.index.clone());
+                return Ok(Candidate { manifest, index, names });
             }
         }
         let document = ImageConfig::parse(&self.read_blob(&config)?)
@@ -279,14 +284,16 @@ impl Store {
         let config = Descriptor::new(MediaType::OCI_CONFIG, config, config_size);
         let manifest = Manifest::new(config, layers).to_bytes();
         self.put_blob(&manifest)?;
-        Ok(Candidate { manifest: Descriptor::of(MediaType::OCI_MANIFEST, &manifest), names })
+        Ok(Candidate { manifest: Descriptor::of(MediaType::OCI_MANIFEST, &manifest), index: None, names })
     }
 
     fn packing(&self, digest: &Digest) -> Result<Compression> {
         let mut start = Vec::new();
         let file = self.open_blob(digest)?;
         file.take(8).read_to_end(&mut start).context(|| format!("read blob {digest}"))?;
-        detect(&start).map_err(|error| Error::corrupt_by(format!("read blob {digest}"), error))
+        let packing = detect(&start);
+        let unknown = || Error::corrupt(format!("blob {digest}: a layer can't be packed with {packing:?}"));
+        packing.of_layer().ok_or_else(unknown)
     }
 }
 

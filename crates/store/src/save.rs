@@ -6,7 +6,8 @@
 //! manifest.json    Docker: configuration, names and layer files of each image
 //! oci-layout repositories
 //! ```
-//! Layers are not unpacked and packed again: a saved image has the digests that were pulled.
+//! Layers are not unpacked and packed again: a saved image has the digests that were pulled, and an index is saved with
+//! everything of it that is here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufWriter, Read, Write};
@@ -34,29 +35,60 @@ struct Chosen {
     names: Vec<Reference>,
 }
 
+/// What is written of it.
+struct Part {
+    /// Index or manifest: what `index.json` names.
+    top: Descriptor,
+    /// The manifests, with everything they name.
+    manifests: Vec<Descriptor>,
+    /// The one that `manifest.json` describes.
+    shown: Digest,
+}
+
 impl Store {
     /// Writes images as one tar. `names` are names or ids as [`Store::image`] takes them; a name without tag stands for all
     /// tags of its repository.
     pub fn save(&self, names: &[String], platforms: &[Platform], out: impl Write) -> Result<()> {
         let lease = self.lease();
         let chosen = self.choose(names)?;
+        let mut parts = Vec::new();
         for image in &chosen {
             lease.add_image(&image.record.id);
-            let platform = self.config(&image.record.id)?.platform();
-            if !platforms.is_empty() && !platforms.iter().any(|wanted| wanted.matches(&platform)) {
-                let wanted: Vec<_> = platforms.iter().map(ToString::to_string).collect();
-                let text = format!(
-                    "image {} does not provide the specified platform ({})",
-                    image.names.first().map_or_else(|| image.record.id.to_string(), Reference::familiar),
-                    wanted.join(", ")
-                );
-                return Err(Error::NotFound(text));
-            }
+            parts.push(self.part(image, platforms)?);
         }
         let mut tar = Writer::new(BufWriter::with_capacity(256 * 1024, out));
-        self.write_archive(&chosen, &mut tar)?;
+        self.write_archive(&chosen, &parts, &mut tar)?;
         tar.finish().context(|| "write archive")?;
         Ok(())
+    }
+
+    fn part(&self, image: &Chosen, platforms: &[Platform]) -> Result<Part> {
+        let record = &image.record;
+        let own = self.own_manifest(record)?;
+        let mut wanted: Vec<Descriptor> = Vec::new();
+        for platform in platforms {
+            let manifest = self.manifest_for(record, platform)?.ok_or_else(|| {
+                let name = image.names.first().map_or_else(|| record.id.to_string(), Reference::familiar);
+                Error::NotFound(format!("image {name} does not provide the specified platform ({platform})"))
+            })?;
+            if !wanted.iter().any(|known| known.digest == manifest.digest) {
+                wanted.push(manifest);
+            }
+        }
+        if !record.target.media_type.is_index() || (platforms.len() == 1) {
+            let top = wanted.pop().map_or(own, |manifest| manifest.bare());
+            let shown = top.digest.clone();
+            return Ok(Part { manifests: vec![top.clone()], top, shown });
+        }
+        if wanted.is_empty() {
+            let entries = self.index_entries(&record.target)?;
+            wanted =
+                entries.into_iter().filter(|entry| entry.is_here).map(|entry| entry.descriptor).collect();
+        }
+        let has_own = wanted.iter().any(|manifest| manifest.digest == own.digest);
+        let first = wanted.iter().find(|manifest| !manifest.is_attestation());
+        let shown = first.filter(|_| !has_own).map_or(own.digest, |first| first.digest.clone());
+        Ok(Part { top: record.target.bare(), manifests: wanted, shown })
     }
 
     fn choose(&self, names: &[String]) -> Result<Vec<Chosen>> {
@@ -99,22 +131,22 @@ impl Store {
         Ok(chosen)
     }
 
-    fn write_archive<W: Write>(&self, chosen: &[Chosen], tar: &mut Writer<W>) -> Result<()> {
+    fn write_archive<W: Write>(&self, chosen: &[Chosen], parts: &[Part], tar: &mut Writer<W>) -> Result<()> {
         let context = || "write archive".to_owned();
         let mut blobs: BTreeSet<Digest> = BTreeSet::new();
         let mut index = Vec::new();
         let mut docker = Vec::new();
         let mut repositories: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-        for image in chosen {
-            let manifest = self.manifest(&image.record.manifest)?;
-            let size = self.blob_size(&image.record.manifest).unwrap_or(0);
-            let media_type = match manifest.media_type.is_empty() {
-                true => image::MediaType::OCI_MANIFEST,
-                false => manifest.media_type.clone(),
-            };
-            let descriptor = Descriptor::new(media_type, image.record.manifest.clone(), size);
-            blobs.extend([image.record.manifest.clone(), manifest.config.digest.clone()]);
-            blobs.extend(manifest.layers.iter().map(|layer| layer.digest.clone()));
+        for (image, part) in chosen.iter().zip(parts) {
+            let descriptor = part.top.clone();
+            self.add_indexes(&part.top, &mut blobs)?;
+            for manifest in &part.manifests {
+                let document = self.manifest(&manifest.digest)?;
+                blobs.extend([manifest.digest.clone(), document.config.digest.clone()]);
+                let layers = document.layers.iter().map(|layer| &layer.digest);
+                blobs.extend(layers.filter(|layer| self.has_blob(layer)).cloned());
+            }
+            let manifest = self.manifest(&part.shown)?;
             for name in &image.names {
                 let mut descriptor = descriptor.clone();
                 let tag = name.tag.clone().unwrap_or_default();
@@ -153,6 +185,16 @@ impl Store {
             tar.file(&Header::file(name.as_bytes(), 0), &bytes).context(context)?;
         }
         Ok(())
+    }
+
+    /// An index, and those that it names.
+    fn add_indexes(&self, at: &Descriptor, blobs: &mut BTreeSet<Digest>) -> Result<()> {
+        if !at.media_type.is_index() || !self.has_blob(&at.digest) || !blobs.insert(at.digest.clone()) {
+            return Ok(());
+        }
+        let index = Index::parse(&self.read_blob(&at.digest)?)
+            .map_err(|error| Error::corrupt_by(format!("read index {}", at.digest), error))?;
+        index.manifests.iter().try_for_each(|entry| self.add_indexes(entry, blobs))
     }
 
     fn write_blob<W: Write>(&self, digest: &Digest, tar: &mut Writer<W>) -> Result<()> {

@@ -19,6 +19,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Bytes of its body, as it says itself.
+    pub fn length(&self) -> u64 {
+        self.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0)
+    }
+
     /// The first header of this (lower-case) name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())

@@ -78,12 +78,14 @@ pub struct When {
     method: Option<String>,
     part: String,
     left: u32,
+    /// Only requests with more bytes of body.
+    longer_than: Option<u64>,
 }
 
 impl When {
     /// Requests whose target contains `part`.
     pub fn path(part: &str) -> Self {
-        When { method: None, part: part.to_owned(), left: u32::MAX }
+        When { method: None, part: part.to_owned(), left: u32::MAX, longer_than: None }
     }
 
     /// Downloads of blobs.
@@ -102,6 +104,12 @@ impl When {
         self
     }
 
+    /// Only requests with more than so many bytes of body.
+    pub fn longer_than(mut self, bytes: u64) -> Self {
+        self.longer_than = Some(bytes);
+        self
+    }
+
     /// Only the next so many.
     pub fn times(mut self, times: u32) -> Self {
         self.left = times;
@@ -112,6 +120,7 @@ impl When {
         self.left > 0
             && self.method.as_ref().is_none_or(|method| *method == request.method)
             && request.target.contains(&self.part)
+            && self.longer_than.is_none_or(|limit| request.length() > limit)
     }
 }
 
@@ -218,7 +227,7 @@ impl State {
         }
         head.push_str("\r\n");
         upstream.write_all(head.as_bytes())?;
-        let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let length = request.length();
         let passed = match fault {
             Some(Fault::CutUpload { after }) => length.min(after),
             _ => length,

@@ -1,46 +1,46 @@
-//! One blob from the store to the registry: skipped, mounted or uploaded.
+//! One blob to the registry: skipped, mounted or uploaded.
 //!
 //! ```text
 //! HEAD ─ 200 ─▶ there already
 //! POST uploads/[?mount=&from=] ─ 201 ─▶ mounted
 //!                              ─ 202 ─▶ PATCH body ─▶ PUT ?digest= ─ 201 ─▶ done
 //!                                        │ broken
-//!                                        └▶ GET upload → Range: 0-n ─▶ PATCH the rest
+//!                                        ├▶ GET upload → Range: 0-n ─▶ PATCH the rest
+//!                                        │ 413
+//!                                        └▶ anew, with PATCHes of limited length
 //! ```
+//! One request carries all of it unless something on the way (a proxy, most often) refuses so much at once.
 //! Source: OCI distribution-spec 1.1, "Push".
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::http::{Method, StatusCode, Uri, header};
-use bytes::Bytes;
-use futures_util::stream;
+use futures_util::StreamExt as _;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use image::Descriptor;
-use store::Store;
 
+use crate::blob_source::BlobSource;
 use crate::error::{Cause, Error, Result};
 use crate::http::{Answer, Body, Outgoing, Stream};
 use crate::progress::LayerStep;
-use crate::pull::blocking;
 use crate::session::Session;
 use crate::url;
 
-/// Bytes read from disk at a time.
-const PIECE: usize = 256 << 10;
+/// The length of a request's body once a larger one was refused; halved as long as it is refused again.
+const CHUNK: u64 = 64 << 20;
+const SMALLEST_CHUNK: u64 = 1 << 20;
 /// How often a layer's bar moves.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Makes sure that the registry has the blob.
-pub(super) async fn blob(
-    store: &Store,
+pub(crate) async fn blob(
     session: &Session,
     blob: &Descriptor,
+    source: &BlobSource,
     mount_from: Option<&str>,
     show: &impl Fn(LayerStep),
 ) -> Result<()> {
@@ -48,9 +48,8 @@ pub(super) async fn blob(
         show(LayerStep::LayerAlreadyExists);
         return Ok(());
     }
-    let digest = blob.digest.clone();
-    let file = Arc::new(blocking(store, "open blob", move |store| store.open_blob(&digest)).await?);
     let mut failures = 0;
+    let mut limit = u64::MAX;
     let mut upload: Option<Uri> = None;
     let mut mount_from = mount_from;
     loop {
@@ -67,10 +66,17 @@ pub(super) async fn blob(
                 return Ok(());
             }
             Ok(Begun::At { location, offset }) => {
-                match send(session, blob, &file, location.clone(), offset, show).await {
+                let sending = Sending { session, blob, source, limit };
+                match sending.run(location.clone(), offset, show).await {
                     Ok(()) => {
                         show(LayerStep::Pushed);
                         return Ok(());
+                    }
+                    Err(error) if is_too_large(&error) && limit > SMALLEST_CHUNK => {
+                        limit = (limit.min(2 * CHUNK) / 2).min(blob.size.next_power_of_two() / 2);
+                        limit = limit.max(SMALLEST_CHUNK);
+                        tracing::info!(blob = %blob.digest, limit, "uploading in smaller parts");
+                        continue;
                     }
                     Err(error) => {
                         // The registry may have kept what arrived; ask it.
@@ -102,7 +108,12 @@ fn is_lost(error: &Error) -> bool {
     })
 }
 
-async fn exists(session: &Session, blob: &Descriptor) -> Result<bool> {
+/// Whether a request had too long a body for somebody on the way.
+fn is_too_large(error: &Error) -> bool {
+    error.refusal().is_some_and(|refusal| refusal.status == StatusCode::PAYLOAD_TOO_LARGE)
+}
+
+pub(crate) async fn exists(session: &Session, blob: &Descriptor) -> Result<bool> {
     let request = Outgoing::new(Method::HEAD, session.uri(&format!("blobs/{}", blob.digest))?);
     let answer = session.send(request).await?;
     match answer.status() {
@@ -147,38 +158,50 @@ async fn offset(session: &Session, upload: Uri) -> Result<Begun> {
     Ok(Begun::At { location: location(&answer)?, offset })
 }
 
-async fn send(
-    session: &Session,
-    blob: &Descriptor,
-    file: &Arc<File>,
-    upload: Uri,
-    offset: u64,
-    show: &impl Fn(LayerStep),
-) -> Result<()> {
-    let mut upload = upload;
-    if offset < blob.size {
+/// What one upload needs all the time.
+struct Sending<'a> {
+    session: &'a Session,
+    blob: &'a Descriptor,
+    source: &'a BlobSource,
+    /// The most that one request may carry.
+    limit: u64,
+}
+
+impl Sending<'_> {
+    async fn run(&self, mut upload: Uri, mut offset: u64, show: &impl Fn(LayerStep)) -> Result<()> {
+        let blob = self.blob;
+        while offset < blob.size {
+            let end = blob.size.min(offset.saturating_add(self.limit));
+            let answer = self.part(upload, offset, end, show).await?;
+            if !answer.status().is_success() {
+                return Err(answer.refusal().await);
+            }
+            upload = location(&answer)?;
+            offset = end;
+        }
+        let digest = blob.digest.to_string();
+        let commit = url::with_query(&upload, &[("digest", &digest)]).map_err(Error::Configuration)?;
+        let answer = self.session.send_once(Outgoing::new(Method::PUT, commit)).await?;
+        match answer.status().is_success() {
+            true => Ok(()),
+            false => Err(answer.refusal().await),
+        }
+    }
+
+    async fn part(&self, upload: Uri, offset: u64, end: u64, show: &impl Fn(LayerStep)) -> Result<Answer> {
+        let total = self.blob.size;
         let sent = Arc::new(AtomicU64::new(0));
         let mut request = Outgoing::new(Method::PATCH, upload)
             .header(header::CONTENT_TYPE, "application/octet-stream")
-            .stream(body(file.clone(), offset, blob.size, sent.clone()));
-        if offset > 0 {
-            request = request.header(header::CONTENT_RANGE, format!("{offset}-{}", blob.size - 1));
+            .stream(body(self.source.clone(), offset, end, sent.clone()));
+        // Registries take one whole body without a range; some take no range with it.
+        if offset > 0 || end < total {
+            request = request.header(header::CONTENT_RANGE, format!("{offset}-{}", end - 1));
         }
-        let answer = watched(session, request, &sent, |sent| {
-            show(LayerStep::Pushing { current: (offset + sent).min(blob.size), total: blob.size });
+        watched(self.session, request, &sent, |sent| {
+            show(LayerStep::Pushing { current: (offset + sent).min(total), total });
         })
-        .await?;
-        if !answer.status().is_success() {
-            return Err(answer.refusal().await);
-        }
-        upload = location(&answer)?;
-    }
-    let digest = blob.digest.to_string();
-    let commit = url::with_query(&upload, &[("digest", &digest)]).map_err(Error::Configuration)?;
-    let answer = session.send_once(Outgoing::new(Method::PUT, commit)).await?;
-    match answer.status().is_success() {
-        true => Ok(()),
-        false => Err(answer.refusal().await),
+        .await
     }
 }
 
@@ -212,31 +235,23 @@ fn location(answer: &Answer) -> Result<Uri> {
     url::join(&answer.uri, location).map_err(|text| answer.error(Cause::Protocol(text)))
 }
 
-fn body(file: Arc<File>, start: u64, end: u64, sent: Arc<AtomicU64>) -> Stream {
+fn body(source: BlobSource, start: u64, end: u64, sent: Arc<AtomicU64>) -> Stream {
     let counter = sent.clone();
     let open = move || -> Body {
-        let (file, sent) = (file.clone(), counter.clone());
-        let pieces = stream::try_unfold(start, move |at| {
-            let (file, sent) = (file.clone(), sent.clone());
-            async move {
-                let length = usize::try_from(end - at).unwrap_or(PIECE).min(PIECE);
-                if length == 0 {
-                    return Ok(None);
-                }
-                let piece = tokio::task::spawn_blocking(move || read_at(&file, at, length)).await;
-                let piece = piece.map_err(io::Error::other)??;
+        let sent = counter.clone();
+        let pieces = source.from(start).scan(end - start, move |left, piece| {
+            let piece = piece.map(|mut piece| {
+                piece.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= piece.len() as u64;
                 sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
-                let next = at + piece.len() as u64;
-                Ok::<_, io::Error>(Some((Frame::data(piece), next)))
-            }
+                piece
+            });
+            // Nothing of a part's last piece is left over for a next one.
+            let is_rest = piece.as_ref().is_ok_and(bytes::Bytes::is_empty);
+            std::future::ready((!is_rest).then_some(piece))
         });
-        StreamBody::new(pieces).boxed_unsync()
+        let frames = pieces.map(|piece: io::Result<bytes::Bytes>| piece.map(Frame::data));
+        StreamBody::new(frames).boxed_unsync()
     };
     Stream { length: end - start, sent, open: Box::new(open) }
-}
-
-fn read_at(file: &File, at: u64, length: usize) -> io::Result<Bytes> {
-    let mut piece = vec![0; length];
-    file.read_exact_at(&mut piece, at)?;
-    Ok(piece.into())
 }

@@ -113,6 +113,65 @@ async fn an_interrupted_upload_goes_on() {
 }
 
 #[tokio::test]
+async fn what_is_too_long_for_one_request_goes_in_parts() {
+    let (source, target) = (Registry::start(), Registry::start());
+    let proxy = Proxy::start(target.address());
+    let layers = vec![LayerSpec::new(vec![Entry::noise("noise", 5_000_000, 9)])];
+    let original = ImageSpec::new(layers).push(source.address(), "app:1");
+    let world = World::new();
+    let name = format!("{}/copy:1", proxy.host());
+    pulled_as(&world, &original.reference, &name).await;
+    let too_large = Fault::Status { code: 413, headers: Vec::new(), body: "<html>too large</html>".into() };
+    proxy.fault(When::path("/blobs/uploads/").method("PATCH").longer_than(2_100_000), too_large);
+    let pushed = push_as(&world, &reference(&name), &PushOptions::default()).await.unwrap();
+    assert_eq!(pushed, std::slice::from_ref(&original.digest));
+    let ranges: Vec<String> = proxy
+        .seen()
+        .iter()
+        .filter(|request| request.method == "PATCH" && request.length() <= 2_100_000)
+        .filter_map(|request| request.header("content-range").map(str::to_owned))
+        .collect();
+    assert!(ranges.len() >= 3 && ranges[0] == "0-2097151", "{ranges:?}");
+    let fresh = World::new();
+    let pulled = fresh.pull(&format!("{}/copy:1", target.host())).await.unwrap();
+    assert_eq!(pulled.record.id, original.id);
+}
+
+#[tokio::test]
+async fn layers_are_packed_anew_where_that_is_asked_for_and_always_the_same() {
+    let (source, target) = (Registry::start(), Registry::start());
+    let host = image::Platform::host().to_string();
+    for (number, spec) in [spec(), spec().docker(), spec().platforms(&[&host])].into_iter().enumerate() {
+        let original = spec.push(source.address(), &format!("app:{number}"));
+        let name = format!("{}/zstd:{number}", target.host());
+        let compression = image::Compression::Zstd;
+        let mut digests = Vec::new();
+        for level in [None, None, Some(1)] {
+            let world = World::new();
+            pulled_as(&world, &original.reference, &name).await;
+            let packed = Some(store::Packed { compression, level });
+            let options = PushOptions { packed, ..PushOptions::default() };
+            digests.extend(push_as(&world, &reference(&name), &options).await.unwrap());
+            // What was made for the push alone goes with the next collection.
+            assert!(!world.store.gc().unwrap().blobs.is_empty());
+        }
+        assert_eq!(digests[0], digests[1]);
+        assert_ne!(digests[0], original.digest);
+
+        let fresh = World::new();
+        let pulled = fresh.pull(&name).await.unwrap();
+        assert_eq!((&pulled.record.id, &pulled.digest), (&original.id, &digests[2]));
+        let manifest = fresh.store.manifest(&pulled.record.manifest).unwrap();
+        assert!(
+            manifest.layers.iter().all(|layer| layer.media_type == image::MediaType::OCI_LAYER_ZSTD),
+            "{:?}",
+            manifest.layers
+        );
+        assert_eq!(fresh.read(&pulled, "base"), "base");
+    }
+}
+
+#[tokio::test]
 async fn trouble_at_the_server_passes() {
     let (source, target) = (Registry::start(), Registry::start());
     let proxy = Proxy::start(target.address());

@@ -85,7 +85,10 @@ impl Engine {
         };
         let store = self.store.clone();
         let shown = name.as_ref().map(|name| name.familiar()).unwrap_or_default();
-        let message = if query.message.is_empty() { "Imported from -" } else { &query.message }.to_owned();
+        let message = match query.message.is_empty() {
+            true => format!("Imported from {}", query.from_src),
+            false => query.message,
+        };
         let id = blocking(move || {
             Ok(store.import(PipeReader::new(body), &query.changes, &message, &platform, name.as_ref())?)
         })
@@ -95,10 +98,45 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// As [`Engine::image_import`], from a web server.
+    pub async fn image_import_from(&self, query: ImageCreateQuery, lines: LoadSink) -> Result<String> {
+        let mut download = distribution::fetch(&self.registries, &query.from_src).await?;
+        let status = format!("Downloading from {}", query.from_src);
+        lines(JsonMessage { status, ..JsonMessage::default() });
+        let total = download.length().unwrap_or(0);
+        let (sender, pieces) = mpsc::channel(1);
+        let pump = async move {
+            let mut current = 0;
+            loop {
+                let piece = match download.chunk().await {
+                    Ok(Some(piece)) => {
+                        current += piece.len() as u64;
+                        lines(bar("Importing", "", current, total));
+                        Ok(piece)
+                    }
+                    Ok(None) => return,
+                    Err(error) => Err(std::io::Error::other(error.message())),
+                };
+                // The import has failed: it says why.
+                if sender.send(piece).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let (id, ()) = tokio::join!(self.image_import(query, pieces), pump);
+        id
+    }
+}
+
 fn layer(id: &str, current: u64, total: u64) -> JsonMessage {
+    bar("Loading layer", id, current, total)
+}
+
+fn bar(status: &str, id: &str, current: u64, total: u64) -> JsonMessage {
     let number = |value: u64| value.try_into().unwrap_or(i64::MAX);
     JsonMessage {
-        status: "Loading layer".to_owned(),
+        status: status.to_owned(),
         id: id.to_owned(),
         progress_detail: Some(ProgressDetail {
             current: number(current),

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use ::image::{Digest, Reference, is_hex};
+use ::image::{Digest, Platform, Reference, is_hex};
 use api::*;
 use store::{Deleted, ImageRecord, Store};
 
-use super::{references, repository_and_tag};
+use super::{platforms, references, repository_and_tag};
 use crate::blocking::blocking;
 use crate::error::{Error, Result};
 use crate::{ContainerUse, Engine};
@@ -40,7 +40,31 @@ impl Engine {
             force: query.force,
             prune: !query.noprune,
         };
+        if !query.platforms.is_empty() {
+            return self.remove_platforms(removal, name, &platforms(&query.platforms)?).await;
+        }
         let removed = self.remove_and_tell(removal, name.to_owned()).await?;
+        Ok(removed.iter().map(item).collect())
+    }
+
+    /// Removes what an image has for some platforms; all of it when nothing is left then.
+    async fn remove_platforms(
+        &self,
+        removal: Removal,
+        name: &str,
+        platforms: &[Platform],
+    ) -> Result<Vec<ImageDeleteResponseItem>> {
+        let mut removed = Vec::new();
+        for platform in platforms {
+            let (one, asked, platform) = (removal.clone(), name.to_owned(), platform.clone());
+            match blocking(move || one.remove_platform(&asked, &platform)).await? {
+                Some(done) => removed.extend(done),
+                None => {
+                    removed.extend(self.remove_and_tell(removal, name.to_owned()).await?);
+                    break;
+                }
+            }
+        }
         Ok(removed.iter().map(item).collect())
     }
 
@@ -84,6 +108,7 @@ pub(super) fn item(done: &Deleted) -> ImageDeleteResponseItem {
 }
 
 /// One removal: the store, who uses what, and how determined the caller is.
+#[derive(Clone)]
 pub(super) struct Removal {
     pub store: Store,
     pub uses: Vec<ContainerUse>,
@@ -111,6 +136,17 @@ impl Removal {
         }
         self.remove_image(&record.id, self.force, by_name, &mut done)?;
         Ok(done)
+    }
+
+    /// `None` when the image has nothing else.
+    fn remove_platform(&self, name: &str, platform: &Platform) -> Result<Option<Vec<Deleted>>> {
+        let record = self.store.image(name)?;
+        let manifest = self.store.manifest_for(&record, platform)?.ok_or_else(|| {
+            Error::not_found(format!("image {name} does not provide the specified platform ({platform})"))
+        })?;
+        let id = self.store.manifest(&manifest.digest)?.config.digest.clone();
+        self.check(&id, self.force, false)?;
+        Ok(self.store.remove_platform(&record, &manifest.digest)?)
     }
 
     fn remove_name(&self, name: &str, record: &ImageRecord, done: &mut Vec<Deleted>) -> Result<()> {
@@ -171,8 +207,7 @@ impl Removal {
         if force {
             return Ok(());
         }
-        let record = self.store.image(&id.to_string())?;
-        if names && !is_single(&record) {
+        if names && !is_single(&self.store.image(&id.to_string())?) {
             return conflict("must be forced", "image is referenced in multiple repositories".to_owned());
         }
         if let Some(container) = self.users(id).next() {

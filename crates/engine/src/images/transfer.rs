@@ -1,9 +1,10 @@
 //! `docker pull`, `push`, `search`, `login` and `manifest inspect`'s question to the registry: parameters in, events out;
 //! the work is done by `distribution`.
 
-use ::image::{Digest, Platform, Reference};
+use ::image::{Compression, Digest, Platform, Reference};
 use api::*;
 use distribution::{Auth, ProgressSink, PullOptions, PushOptions};
+use store::Packed;
 
 use super::list::{descriptor, oci_platform};
 use super::platform;
@@ -64,6 +65,7 @@ impl Engine {
             auth: auth.map(registry_auth),
             all_tags: reference.tag.is_none(),
             platform: platform(&query.platform)?,
+            packed: packed(&query.compression)?,
         };
         let _busy = self.activity();
         distribution::push(&self.store, &reference, &options, &self.registries, &progress).await?;
@@ -137,6 +139,25 @@ impl Engine {
     pub async fn auth(&self, credentials: AuthConfig) -> Result<SystemAuthResponse> {
         let done = distribution::login(&self.registries, &registry_auth(credentials)).await?;
         Ok(SystemAuthResponse { identity_token: done.identity_token, status: done.status })
+    }
+}
+
+/// `zstd[:level]` or `gzip[:level]`.
+fn packed(text: &str) -> Result<Option<Packed>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (name, level) = text.split_once(':').map_or((text, None), |(name, level)| (name, Some(level)));
+    let invalid = |why: &str| Error::invalid(format!("invalid compression {text:?}: {why}"));
+    let (compression, levels) = match name {
+        "gzip" => (Compression::Gzip, 1..=9),
+        "zstd" => (Compression::Zstd, 1..=22),
+        _ => return Err(invalid("it is zstd[:LEVEL] or gzip[:LEVEL]")),
+    };
+    let level = level.map(|level| level.parse().ok().filter(|level| levels.contains(level)));
+    match level {
+        Some(None) => Err(invalid(&format!("the level is between {} and {}", levels.start(), levels.end()))),
+        level => Ok(Some(Packed { compression, level: level.flatten() })),
     }
 }
 

@@ -5,10 +5,31 @@ use std::future::Future;
 
 use futures_util::{StreamExt, stream};
 
-use super::{Failure, Outcome, failure, output};
+use client::Method;
+
+use super::{Context, Failure, Outcome, failure, output, path};
 
 /// How many requests are on their way at once.
 const AT_ONCE: usize = 50;
+
+/// The containers that a verb without flags is for.
+#[derive(clap::Args)]
+#[group(skip)]
+pub struct Containers {
+    #[arg(required = true)]
+    containers: Vec<String>,
+}
+
+impl Containers {
+    /// Sends the request `action` for all of them.
+    pub async fn post(&self, context: &Context, action: &str) -> Outcome {
+        let client = context.client()?;
+        each(&self.containers, async |name| {
+            Ok(client.request(Method::POST, path::container(name, action)?).empty().await?)
+        })
+        .await
+    }
+}
 
 /// Does `work` for every name and prints the names for which it worked.
 pub async fn each<'a, F, W>(names: &'a [String], work: F) -> Outcome

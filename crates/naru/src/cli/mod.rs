@@ -20,6 +20,7 @@ mod output;
 mod path;
 mod platform;
 mod prune;
+mod registries;
 mod registry_auth;
 mod values;
 
@@ -34,6 +35,7 @@ mod volume;
 mod options;
 mod pull_image;
 mod session;
+mod transfer;
 
 mod attach;
 mod completion;
@@ -131,6 +133,7 @@ static VERBS: &[Verb] = &[
     verb!(contexts::update, ["context update"], "[OPTIONS] CONTEXT", "Update a context"),
     verb!(contexts::use_, ["context use"], "CONTEXT", "Set the current context"),
     verb!(image::cat, ["image cat"], "IMAGE PATH", "Print a file of an image"),
+    verb!(image::copy, ["image copy"], "[OPTIONS] SOURCE DESTINATION", "Copy an image between registries, layouts, archives and engines"),
     verb!(image::diff, ["image diff"], "[OPTIONS] IMAGE IMAGE [PATH]", "Compare the files of two images, or the text of one file"),
     verb!(image::history, ["image history", "history"], "[OPTIONS] IMAGE", "Show the history of an image"),
     verb!(image::import, ["image import", "import"], "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]", "Import the contents from a tarball to create a filesystem image"),

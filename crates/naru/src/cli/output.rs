@@ -13,6 +13,16 @@ pub fn line(text: &str) -> anyhow::Result<()> {
     print(&format!("{text}\n"))
 }
 
+/// Something that the user should know beside the output, as the stock client sets it off.
+pub fn note(text: &str) -> anyhow::Result<()> {
+    let mut out = "\n".to_owned();
+    for (index, line) in text.split('\n').enumerate() {
+        let mark = if index == 0 { " Info -> " } else { "         " };
+        out.push_str(&format!("{mark}{line}\n"));
+    }
+    print(&out)
+}
+
 /// A line on standard error; what cannot be said there is not said.
 pub fn warn(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");

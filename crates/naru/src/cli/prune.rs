@@ -7,6 +7,18 @@ use term::size::human;
 
 use super::{Context, output, values};
 
+/// The flags of every verb that prunes.
+#[derive(clap::Args)]
+#[group(skip)]
+pub struct PruneArgs {
+    /// Provide filter values (e.g. "until=<timestamp>" or "label=<key>=<value>")
+    #[arg(long, value_name = "filter", value_parser = values::filter)]
+    pub filter: Vec<(String, String)>,
+    /// Do not prompt for confirmation
+    #[arg(short, long)]
+    pub force: bool,
+}
+
 /// Asks; anything but yes is no.
 pub fn confirmed(question: &str) -> anyhow::Result<bool> {
     output::print(&format!("{question} [y/N] "))?;

@@ -43,7 +43,16 @@ pub async fn pull(
 }
 
 /// Draws a stream of progress to its end. An error in the stream is the verb's error.
-pub async fn draw_all(mut lines: Lines<JsonMessage>, draw: Draw) -> anyhow::Result<()> {
+pub async fn draw_all(lines: Lines<JsonMessage>, draw: Draw) -> anyhow::Result<()> {
+    draw_with(lines, draw, |_| ()).await
+}
+
+/// The same; `aux` gets what the stream says to programs.
+pub async fn draw_with(
+    mut lines: Lines<JsonMessage>,
+    draw: Draw,
+    mut aux: impl FnMut(&serde_json::Value),
+) -> anyhow::Result<()> {
     let columns = match draw {
         Draw::Stdout => term::tty::size(rustix::stdio::stdout()),
         Draw::Stderr => term::tty::size(rustix::stdio::stderr()),
@@ -51,6 +60,9 @@ pub async fn draw_all(mut lines: Lines<JsonMessage>, draw: Draw) -> anyhow::Resu
     };
     let mut progress = Progress::new(columns.map(|size| usize::from(size.width)));
     while let Some(message) = lines.next().await? {
+        if let Some(value) = &message.aux {
+            aux(value);
+        }
         let now = jiff::Timestamp::now().as_second();
         let text = progress.draw(&message, now).map_err(anyhow::Error::msg)?;
         match draw {

@@ -4,8 +4,10 @@
 mod bad_input;
 mod containers;
 mod engine;
+mod image_archives;
 mod image_contents;
 mod images;
 mod network;
 mod registries;
+mod registry;
 mod world;

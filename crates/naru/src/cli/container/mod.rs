@@ -19,6 +19,7 @@ pub mod restart;
 pub mod rm;
 pub mod stats;
 pub mod stop;
+mod stopping;
 pub mod top;
 pub mod unpause;
 pub mod update;

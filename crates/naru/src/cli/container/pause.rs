@@ -1,21 +1,15 @@
 //! `pause`: freezes the processes of containers.
 
-use client::Method;
-
-use super::super::{Context, Outcome, each, path};
+use super::super::{Context, Outcome, each};
 
 /// Flags.
 #[derive(clap::Args)]
 pub struct Args {
-    #[arg(required = true)]
-    containers: Vec<String>,
+    #[command(flatten)]
+    containers: each::Containers,
 }
 
 /// Freezes all of them.
 pub async fn run(context: &Context, args: Args) -> Outcome {
-    let client = context.client()?;
-    each::each(&args.containers, async |name| {
-        Ok(client.request(Method::POST, path::container(name, "/pause")?).empty().await?)
-    })
-    .await
+    args.containers.post(context, "/pause").await
 }

@@ -1,37 +1,16 @@
 //! `stop`: stops containers, by signal first and by force when that takes too long.
 
-use api::ContainerStopQuery;
-use client::Method;
-
-use super::super::{Context, Failure, Outcome, each, path, values};
+use super::super::{Context, Outcome};
+use super::stopping::{self, Stopping};
 
 /// Flags.
 #[derive(clap::Args)]
 pub struct Args {
-    #[arg(required = true)]
-    containers: Vec<String>,
-    /// Signal to send to the container
-    #[arg(short, long)]
-    signal: Option<String>,
-    /// Seconds to wait before killing the container
-    #[arg(short, long, value_name = "int", value_parser = values::integer)]
-    timeout: Option<i64>,
-    /// Seconds to wait before killing the container
-    #[arg(long, hide = true, value_parser = values::integer)]
-    time: Option<i64>,
+    #[command(flatten)]
+    stopping: Stopping,
 }
 
 /// Stops all of them.
 pub async fn run(context: &Context, args: Args) -> Outcome {
-    if args.time.is_some() && args.timeout.is_some() {
-        return Err(Failure::new(1, "conflicting options: cannot specify both --timeout and --time").into());
-    }
-    let query =
-        ContainerStopQuery { signal: args.signal.unwrap_or_default(), timeout: args.timeout.or(args.time) };
-    let client = context.client()?;
-    each::each(&args.containers, async |name| {
-        let request = client.request(Method::POST, path::container(name, "/stop")?);
-        Ok(request.parameters(&query).empty().await?)
-    })
-    .await
+    stopping::run(context, args.stopping, "/stop").await
 }

@@ -7,7 +7,7 @@ use client::{Client, Method};
 use similar::TextDiff;
 
 use super::super::{Context, Outcome, output};
-use super::contents::{self, Shape, letter};
+use super::contents::{self, FormatArgs, Shape, letter};
 
 /// Files above this size are not compared line by line.
 const LARGEST_TEXT: u64 = 16 << 20;
@@ -23,9 +23,8 @@ pub struct Args {
     #[arg(required = true)]
     after: String,
     path: Option<String>,
-    /// Format output: "text" or "json"
-    #[arg(long)]
-    format: Option<String>,
+    #[command(flatten)]
+    shape: FormatArgs,
     /// Name the files only
     #[arg(long)]
     name_only: bool,
@@ -36,25 +35,23 @@ pub struct Args {
 
 /// Tells it.
 pub async fn run(context: &Context, args: Args) -> Outcome {
-    let shape = Shape::parse(args.format.as_deref())?;
+    let shape = Shape::parse(args.shape.format.as_deref())?;
     let client = context.client()?;
     let path = args.path.clone().unwrap_or_default();
     let request = client.request(Method::GET, contents::image(&args.before, "/diff")?);
     let query = ImageDiffQuery { to: args.after.clone(), path };
     let changes: Vec<ImageFileChange> = request.parameters(&query).json().await?;
-    if shape == Shape::Json {
-        contents::json_lines(&changes)?;
-    } else if args.name_only {
-        output::print(&changes.iter().map(|change| format!("{}\n", change.path)).collect::<String>())?;
-    } else if args.stat {
-        output::print(&statistics(&changes))?;
-    } else if args.path.is_some() {
+    if shape.is_text() && args.path.is_some() && !args.name_only && !args.stat {
         for change in &changes {
             output::print(&difference(client, &args, change).await?)?;
         }
-    } else {
-        output::print(&changes.iter().map(line).collect::<String>())?;
+        return Ok(0);
     }
+    shape.print(&changes, |changes| match (args.name_only, args.stat) {
+        (true, _) => changes.iter().map(|change| format!("{}\n", change.path)).collect(),
+        (_, true) => statistics(changes),
+        _ => changes.iter().map(line).collect(),
+    })?;
     Ok(0)
 }
 

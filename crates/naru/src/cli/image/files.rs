@@ -4,7 +4,7 @@ use api::{ImageFile, ImagePathQuery};
 use client::{Client, Method};
 use term::table::{Layout, align};
 
-use super::super::{Outcome, output};
+use super::super::Outcome;
 use super::contents::{self, Shape};
 
 /// Columns as narrow as they can be.
@@ -15,13 +15,7 @@ pub async fn run(client: &Client, image: &str, path: &str, format: Option<&str>)
     let shape = Shape::parse(format)?;
     let request = client.request(Method::GET, contents::image(image, "/files")?);
     let files: Vec<ImageFile> = request.parameters(&ImagePathQuery { path: path.to_owned() }).json().await?;
-    match shape {
-        Shape::Json => contents::json_lines(&files)?,
-        Shape::Text => {
-            let text: String = files.iter().map(row).collect();
-            output::print(&align(&text, LAYOUT))?
-        }
-    }
+    shape.print(&files, |files| align(&files.iter().map(row).collect::<String>(), LAYOUT))?;
     Ok(0)
 }
 

@@ -3,7 +3,8 @@
 use api::{ImageListQuery, ImageSummary};
 use client::Method;
 
-use super::super::{Context, Outcome, list, values};
+use super::super::{Context, Failure, Outcome, list, output, values};
+use super::image_tree;
 use crate::format::{Clock, Format, image};
 
 /// Flags.
@@ -28,18 +29,36 @@ pub struct Args {
     /// Only show image IDs
     #[arg(short, long)]
     quiet: bool,
+    /// List multi-platform images as a tree
+    #[arg(long)]
+    tree: bool,
 }
 
 /// Lists.
 pub async fn run(context: &Context, args: Args) -> Outcome {
+    if args.tree {
+        let others = [
+            (args.quiet, "--quiet"),
+            (args.no_trunc, "--no-trunc"),
+            (args.digests, "--show-digest"),
+            (args.format.is_some(), "--format"),
+        ];
+        if let Some((_, other)) = others.iter().find(|(given, _)| *given) {
+            return Err(Failure::new(1, format!("{other} is not yet supported with --tree")).into());
+        }
+    }
     let wanted = list::wanted(context, args.format.as_deref(), args.quiet, "imagesFormat");
     let mut filters = values::filters(&args.filter);
     if let Some(repository) = &args.repository {
         filters.add("reference", repository);
     }
-    let query = ImageListQuery { all: args.all, filters, ..ImageListQuery::default() };
+    let query = ImageListQuery { all: args.all, manifests: args.tree, filters, ..ImageListQuery::default() };
     let request = context.client()?.request(Method::GET, "/images/json").parameters(&query);
     let images: Vec<ImageSummary> = request.json().await?;
+    if args.tree {
+        output::print(&image_tree::draw(&images))?;
+        return Ok(0);
+    }
     let format = Format::parse(&image::format(&wanted, args.quiet, args.digests));
     let clock = Clock::system();
     let rows =

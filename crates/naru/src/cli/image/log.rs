@@ -3,17 +3,16 @@
 use api::{ImageLogQuery, ImageLogStep};
 use client::Method;
 
-use super::super::{Context, Outcome, output};
-use super::contents::{self, Shape};
+use super::super::{Context, Outcome};
+use super::contents::{self, FormatArgs, Shape};
 
 /// Flags.
 #[derive(clap::Args)]
 pub struct Args {
     #[arg(required = true)]
     image: String,
-    /// Format output: "text" or "json"
-    #[arg(long)]
-    format: Option<String>,
+    #[command(flatten)]
+    shape: FormatArgs,
     /// Name the paths that each layer changed
     #[arg(long)]
     name_only: bool,
@@ -24,17 +23,13 @@ pub struct Args {
 
 /// Tells them.
 pub async fn run(context: &Context, args: Args) -> Outcome {
-    let shape = Shape::parse(args.format.as_deref())?;
-    let query = ImageLogQuery { changes: args.stat || args.name_only || shape == Shape::Json };
+    let shape = Shape::parse(args.shape.format.as_deref())?;
+    let query = ImageLogQuery { changes: args.stat || args.name_only || !shape.is_text() };
     let request = context.client()?.request(Method::GET, contents::image(&args.image, "/log")?);
     let steps: Vec<ImageLogStep> = request.parameters(&query).json().await?;
-    match shape {
-        Shape::Json => contents::json_lines(&steps)?,
-        Shape::Text => {
-            let steps: Vec<String> = steps.iter().map(|step| text(step, args.name_only)).collect();
-            output::print(&steps.join("\n"))?;
-        }
-    }
+    shape.print(&steps, |steps| {
+        steps.iter().map(|step| text(step, args.name_only)).collect::<Vec<_>>().join("\n")
+    })?;
     Ok(0)
 }
 

@@ -2,9 +2,11 @@
 
 pub mod cat;
 pub mod contents;
+pub mod copy;
 pub mod diff;
 mod files;
 pub mod history;
+mod image_tree;
 pub mod images;
 pub mod import;
 pub mod inspect;

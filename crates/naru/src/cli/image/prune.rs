@@ -3,7 +3,7 @@
 use api::{Filters, ImagePruneResponse, PruneQuery};
 use client::Method;
 
-use super::super::{Context, Outcome, output, prune, values};
+use super::super::{Context, Outcome, output, prune};
 
 /// Flags.
 #[derive(clap::Args)]
@@ -11,12 +11,8 @@ pub struct Args {
     /// Remove all unused images, not just dangling ones
     #[arg(short, long)]
     all: bool,
-    /// Provide filter values (e.g. "until=<timestamp>")
-    #[arg(long, value_name = "filter", value_parser = values::filter)]
-    filter: Vec<(String, String)>,
-    /// Do not prompt for confirmation
-    #[arg(short, long)]
-    force: bool,
+    #[command(flatten)]
+    prune: prune::PruneArgs,
 }
 
 const DANGLING: &str = "WARNING! This will remove all dangling images.\nAre you sure you want to continue?";
@@ -24,8 +20,8 @@ const ALL: &str = "WARNING! This will remove all images without at least one con
 
 /// Removes them, if the user means it.
 pub async fn run(context: &Context, args: Args) -> Outcome {
-    let filters = prune::filters(context, &args.filter);
-    if !args.force && !prune::confirmed(if args.all { ALL } else { DANGLING })? {
+    let filters = prune::filters(context, &args.prune.filter);
+    if !args.prune.force && !prune::confirmed(if args.all { ALL } else { DANGLING })? {
         return Ok(0);
     }
     let (text, reclaimed) = prune(context, args.all, filters).await?;

@@ -3,7 +3,7 @@
 use api::{ImageDeleteResponseItem, ImageRemoveQuery};
 use client::Method;
 
-use super::super::{Context, Failure, Outcome, failure, output, path};
+use super::super::{Context, Failure, Outcome, failure, output, path, platform};
 
 /// Flags.
 #[derive(clap::Args)]
@@ -16,12 +16,16 @@ pub struct Args {
     /// Do not delete untagged parents
     #[arg(long)]
     no_prune: bool,
+    /// Remove only the given platform variant: "os[/arch[/variant]]"
+    #[arg(long)]
+    platform: Vec<String>,
 }
 
 /// Removes all of them, one after the other: what one leaves decides about the next. With `--force` an image that is not there
 /// is told and no failure.
 pub async fn run(context: &Context, args: Args) -> Outcome {
-    let query = ImageRemoveQuery { force: args.force, noprune: args.no_prune, ..Default::default() };
+    let platforms = platform::json_all(&args.platform)?;
+    let query = ImageRemoveQuery { force: args.force, noprune: args.no_prune, platforms };
     let client = context.client()?;
     let (mut errors, mut fatal) = (Vec::new(), false);
     for name in &args.images {

@@ -5,27 +5,23 @@ use std::collections::BTreeMap;
 use api::{ImageName, ImageTreeLayer};
 use client::Method;
 
-use super::super::{Context, Outcome, output};
-use super::contents::{self, Shape};
+use super::super::{Context, Outcome};
+use super::contents::{self, FormatArgs, Shape};
 use crate::format::short_id;
 
 /// Flags.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Format output: "text" or "json"
-    #[arg(long)]
-    format: Option<String>,
+    #[command(flatten)]
+    shape: FormatArgs,
 }
 
 /// Draws them.
 pub async fn run(context: &Context, args: Args) -> Outcome {
-    let shape = Shape::parse(args.format.as_deref())?;
+    let shape = Shape::parse(args.shape.format.as_deref())?;
     let layers: Vec<ImageTreeLayer> =
         context.client()?.request(Method::GET, "/naru/images/tree").json().await?;
-    match shape {
-        Shape::Json => contents::json_lines(&layers)?,
-        Shape::Text => output::print(&draw(&layers))?,
-    }
+    shape.print(&layers, draw)?;
     Ok(0)
 }
 

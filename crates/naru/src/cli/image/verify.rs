@@ -3,22 +3,21 @@
 use api::ImageDamage;
 use client::Method;
 
-use super::super::{Context, Outcome, output};
-use super::contents::{self, Shape};
+use super::super::{Context, Outcome};
+use super::contents::{self, FormatArgs, Shape};
 
 /// Flags.
 #[derive(clap::Args)]
 pub struct Args {
     #[arg(required = true)]
     images: Vec<String>,
-    /// Format output: "text" or "json"
-    #[arg(long)]
-    format: Option<String>,
+    #[command(flatten)]
+    shape: FormatArgs,
 }
 
 /// Names what is missing or wrong; exits with 1 if anything is.
 pub async fn run(context: &Context, args: Args) -> Outcome {
-    let shape = Shape::parse(args.format.as_deref())?;
+    let shape = Shape::parse(args.shape.format.as_deref())?;
     let client = context.client()?;
     let mut code = 0;
     for image in &args.images {
@@ -27,13 +26,10 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
         if !damage.is_empty() {
             code = 1;
         }
-        match shape {
-            Shape::Json => contents::json_lines(&damage)?,
-            Shape::Text if damage.is_empty() => output::line(&format!("{image}: sound"))?,
-            Shape::Text => output::print(
-                &damage.iter().map(|part| format!("{image}: {}\n", text(part))).collect::<String>(),
-            )?,
-        }
+        shape.print(&damage, |damage| match damage {
+            [] => format!("{image}: sound\n"),
+            damage => damage.iter().map(|part| format!("{image}: {}\n", text(part))).collect(),
+        })?;
     }
     Ok(code)
 }

@@ -3,25 +3,21 @@
 use api::{Filters, NetworkPruneResponse, PruneQuery};
 use client::Method;
 
-use super::super::{Context, Outcome, output, prune, values};
+use super::super::{Context, Outcome, output, prune};
 
 /// Flags.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Provide filter values (e.g. "until=<timestamp>")
-    #[arg(long, value_name = "filter", value_parser = values::filter)]
-    filter: Vec<(String, String)>,
-    /// Do not prompt for confirmation
-    #[arg(short, long)]
-    force: bool,
+    #[command(flatten)]
+    prune: prune::PruneArgs,
 }
 
 const WARNING: &str = "WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue?";
 
 /// Removes them, if the user means it.
 pub async fn run(context: &Context, args: Args) -> Outcome {
-    let filters = prune::filters(context, &args.filter);
-    if !args.force && !prune::confirmed(WARNING)? {
+    let filters = prune::filters(context, &args.prune.filter);
+    if !args.prune.force && !prune::confirmed(WARNING)? {
         return Ok(0);
     }
     output::print(&prune(context, filters).await?)?;

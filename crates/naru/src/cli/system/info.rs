@@ -9,16 +9,13 @@ use crate::format::info;
 /// Flags.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Format output using a custom template: 'json' or 'TEMPLATE'
-    #[arg(short, long)]
-    format: Option<String>,
+    #[command(flatten)]
+    format: super::FormatArgs,
 }
 
 /// Describes; without an engine only the client, and fails.
 pub async fn run(context: &Context, args: Args) -> Outcome {
-    let text = args.format.filter(|text| !text.is_empty());
-    let text = text.map(|text| if text == "json" { "{{json .}}".to_owned() } else { text });
-    let template = text.map(|text| super::template("", &text)).transpose()?;
+    let template = args.format.template("")?;
     let answer = ask(context).await;
     let client = super::client(context, None);
     let json = answer.as_ref().ok().map(AsRef::as_ref);

@@ -3,7 +3,7 @@
 use api::{ApiVersion, BuildPruneResponse, Filters};
 use client::Method;
 
-use super::super::{Context, Failure, Outcome, container, image, network, output, prune, values, volume};
+use super::super::{Context, Failure, Outcome, container, image, network, output, prune, volume};
 
 /// Flags.
 #[derive(clap::Args)]
@@ -11,12 +11,8 @@ pub struct Args {
     /// Remove all unused images not just dangling ones
     #[arg(short, long)]
     all: bool,
-    /// Provide filter values (e.g. "label=<key>=<value>")
-    #[arg(long, value_name = "filter", value_parser = values::filter)]
-    filter: Vec<(String, String)>,
-    /// Do not prompt for confirmation
-    #[arg(short, long)]
-    force: bool,
+    #[command(flatten)]
+    prune: prune::PruneArgs,
     /// Prune anonymous volumes
     #[arg(long)]
     volumes: bool,
@@ -24,12 +20,12 @@ pub struct Args {
 
 /// Removes it, if the user means it. What one step frees, the next may remove.
 pub async fn run(context: &Context, args: Args) -> Outcome {
-    if args.volumes && args.filter.iter().any(|(key, _)| key == "until") {
+    if args.volumes && args.prune.filter.iter().any(|(key, _)| key == "until") {
         let text = "ERROR: The \"until\" filter is not supported with \"--volumes\"";
         return Err(Failure::new(1, text).into());
     }
-    let filters = prune::filters(context, &args.filter);
-    if !args.force && !prune::confirmed(&warning(&args, &filters))? {
+    let filters = prune::filters(context, &args.prune.filter);
+    if !args.prune.force && !prune::confirmed(&warning(&args, &filters))? {
         return Ok(0);
     }
     let (text, mut reclaimed) = container::prune::prune(context, filters.clone()).await?;

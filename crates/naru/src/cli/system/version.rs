@@ -9,16 +9,13 @@ use crate::format::version;
 /// Flags.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Format output using a custom template: 'json' or 'TEMPLATE'
-    #[arg(short, long)]
-    format: Option<String>,
+    #[command(flatten)]
+    format: super::FormatArgs,
 }
 
 /// Prints both; without an engine half of it, and fails.
 pub async fn run(context: &Context, args: Args) -> Outcome {
-    let text = args.format.filter(|text| !text.is_empty());
-    let text = text.map(|text| if text == "json" { "{{json .}}".to_owned() } else { text });
-    let template = text.map(|text| super::template("version", &text)).transpose()?;
+    let template = args.format.template("version")?;
     let answer = ask(context).await;
     let spoken = match &answer {
         Ok(_) => context.client()?.version().await.ok(),

@@ -3,7 +3,7 @@
 use api::{ApiVersion, Filters, PruneQuery, VolumePruneResponse};
 use client::Method;
 
-use super::super::{Context, Failure, Outcome, output, prune, values};
+use super::super::{Context, Failure, Outcome, output, prune};
 
 /// Flags.
 #[derive(clap::Args)]
@@ -11,12 +11,8 @@ pub struct Args {
     /// Remove all unused volumes, not just anonymous ones
     #[arg(short, long)]
     all: bool,
-    /// Provide filter values (e.g. "label=<label>")
-    #[arg(long, value_name = "filter", value_parser = values::filter)]
-    filter: Vec<(String, String)>,
-    /// Do not prompt for confirmation
-    #[arg(short, long)]
-    force: bool,
+    #[command(flatten)]
+    prune: prune::PruneArgs,
 }
 
 const ALL: &str = "WARNING! This will remove all local volumes not used by at least one container.\nAre you sure you want to continue?";
@@ -34,7 +30,7 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
         )
         .into());
     }
-    let mut filters = prune::filters(context, &args.filter);
+    let mut filters = prune::filters(context, &args.prune.filter);
     if args.all {
         if filters.contains("all") {
             return Err(
@@ -44,7 +40,7 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
         filters.add("all", "true");
     }
     let warning = if args.all || version < ANONYMOUS_SINCE { ALL } else { ANONYMOUS };
-    if !args.force && !prune::confirmed(warning)? {
+    if !args.prune.force && !prune::confirmed(warning)? {
         return Ok(0);
     }
     let (text, reclaimed) = prune(context, filters).await?;

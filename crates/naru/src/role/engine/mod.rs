@@ -52,6 +52,11 @@ pub fn run(arguments: &[OsString]) -> i32 {
     }
 }
 
+/// What an engine here would know about registries, for commands that speak to them themselves.
+pub fn registries() -> anyhow::Result<distribution::RegistriesConfig> {
+    Options::try_parse_from(["naru engine"]).context("read the engine's variables")?.registries()
+}
+
 fn serve(options: Options) -> anyhow::Result<()> {
     let settings = options.settings()?;
     log_to_stderr(&settings.log_level())?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+use super::registries;
 use super::settings::{AddressPool, Settings};
 use crate::cli;
 
@@ -95,6 +96,18 @@ fn idle_timeout(text: &str) -> Result<u64, String> {
 }
 
 impl Options {
+    /// Registries alone; what else the files say is not looked at.
+    pub fn registries(self) -> anyhow::Result<distribution::RegistriesConfig> {
+        let mut settings = Settings::parse(&self.config_file)?;
+        settings.add(Settings::parse(&self.config)?);
+        settings.proxies_from_environment(cli::variable);
+        let mut config = distribution::RegistriesConfig::default();
+        settings.set_registries(&mut config);
+        config.certs_dirs = registries::certs_dirs();
+        config.registries_conf = registries::registries_conf();
+        Ok(config)
+    }
+
     /// Flags over variables over `config.toml` over `daemon.json`.
     pub fn settings(self) -> anyhow::Result<Settings> {
         let mut settings = Settings::default();

@@ -136,8 +136,17 @@ pub enum Size {
 }
 
 impl Settings {
-    /// Reads a file, JSON or TOML by its name; one that is not there sets nothing.
+    /// Reads a file, and says what in it has no effect.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let settings = Self::parse(path)?;
+        for key in settings.unknown.keys() {
+            eprintln!("naru engine: {}: \"{key}\" is not supported and has no effect", path.display());
+        }
+        Ok(settings)
+    }
+
+    /// Reads a file, JSON or TOML by its name; one that is not there sets nothing.
+    pub fn parse(path: &Path) -> anyhow::Result<Self> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
@@ -149,9 +158,6 @@ impl Settings {
             true => serde_json::from_str(&text).with_context(|| format!("read {}", path.display()))?,
             false => toml::from_str(&text).with_context(|| format!("read {}", path.display()))?,
         };
-        for key in settings.unknown.keys() {
-            eprintln!("naru engine: {}: \"{key}\" is not supported and has no effect", path.display());
-        }
         Ok(settings)
     }
 
@@ -244,7 +250,7 @@ impl Settings {
         Ok(())
     }
 
-    fn set_registries(&self, registries: &mut distribution::RegistriesConfig) {
+    pub fn set_registries(&self, registries: &mut distribution::RegistriesConfig) {
         set(&mut registries.mirrors, &self.registry_mirrors);
         set(&mut registries.insecure, &self.insecure_registries);
         set(&mut registries.max_downloads, &self.max_concurrent_downloads);
