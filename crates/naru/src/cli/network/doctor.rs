@@ -3,8 +3,8 @@
 use api::{NetworkDiagnosis, PortClient, PortDiagnosis};
 use client::Method;
 
-use super::super::image::contents::Shape;
-use super::super::{Context, Outcome, output};
+use super::super::image::contents::{FormatArgs, Shape};
+use super::super::{Context, Outcome};
 
 /// Flags.
 #[derive(clap::Args)]
@@ -12,23 +12,19 @@ pub struct Args {
     /// Follow a client with this address as well
     #[arg(long)]
     from: Option<String>,
-    /// Format output: "text" or "json"
-    #[arg(long)]
-    format: Option<String>,
+    #[command(flatten)]
+    shape: FormatArgs,
 }
 
 /// Shows what was found out; exits with 1 if there is a problem.
 pub async fn run(context: &Context, args: Args) -> Outcome {
-    let shape = Shape::parse(args.format.as_deref())?;
+    let shape = Shape::parse(args.shape.format.as_deref())?;
     let mut request = context.client()?.request(Method::GET, "/naru/networks/doctor");
     if let Some(from) = &args.from {
         request = request.query("from", from);
     }
     let diagnosis: NetworkDiagnosis = request.json().await?;
-    match shape {
-        Shape::Json => output::line(&serde_json::to_string(&diagnosis)?)?,
-        Shape::Text => output::print(&text(&diagnosis))?,
-    }
+    shape.print(std::slice::from_ref(&diagnosis), |all| all.iter().map(text).collect())?;
     Ok(diagnosis.findings.iter().any(|finding| finding.level == "problem").into())
 }
 
