@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use ::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use image::Digest;
@@ -345,10 +345,17 @@ async fn fetch_token(
     let request = if auth.identity_token.is_empty() {
         password_request(&realm, auth, key, offline)?
     } else {
-        refresh_request(realm, auth, key)
+        refresh_request(realm.clone(), auth, key)
     };
-    let (method, uri) = (request.method.clone(), request.uri.clone());
-    let answer = http.send_with_retries(request).await.map_err(|error| Cause::Token(Box::new(error)))?;
+    let mut answer = http.send_with_retries(request).await.map_err(|error| Cause::Token(Box::new(error)))?;
+    let takes_no_post = matches!(answer.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
+    if !auth.identity_token.is_empty() && !auth.username.is_empty() && takes_no_post {
+        // Older token servers take the identity token for a password.
+        let auth = Auth { password: auth.identity_token.clone(), ..auth.clone() };
+        let request = password_request(&realm, &auth, key, offline)?;
+        answer = http.send_with_retries(request).await.map_err(|error| Cause::Token(Box::new(error)))?;
+    }
+    let (method, uri) = (answer.method.clone(), answer.uri.clone());
     let (parts, body) = answer.collect(1 << 20).await.map_err(|error| Cause::Token(Box::new(error)))?;
     if !parts.status.is_success() {
         return Err(Cause::Refused(crate::Refusal::parse(parts.status, &parts.headers, &body)));
@@ -395,7 +402,7 @@ fn refresh_request(realm: Uri, auth: &Auth, key: &TokenKey) -> Outgoing {
     if !scope.is_empty() {
         form.push(("scope", &scope));
     }
-    let mut request = Outgoing::new(Method::POST, realm).body(url::form(&form).into_bytes().into());
+    let mut request = Outgoing::new(Method::POST, realm).secret_body(url::form(&form).into_bytes().into());
     let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
     request.headers.insert(header::CONTENT_TYPE, kind);
     request

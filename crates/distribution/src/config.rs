@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::client::proxy::matcher::Matcher;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::auth::TokenCache;
 use crate::error::{Error, Result};
+use crate::proxy::ProxyRules;
 use crate::pull::Downloads;
 use crate::resolve::Resolver;
 use crate::tls::SystemRoots;
@@ -111,7 +111,7 @@ pub(crate) struct Inner {
     pub tokens: TokenCache,
     pub ecr: crate::aws::Tokens,
     pub resolver: Resolver,
-    pub proxies: Arc<Matcher>,
+    pub proxies: Arc<ProxyRules>,
     pub roots: SystemRoots,
     pub downloads: Arc<Semaphore>,
     pub uploads: Arc<Semaphore>,
@@ -122,18 +122,12 @@ pub(crate) struct Inner {
 impl Registries {
     /// Nothing is read or connected yet.
     pub fn new(config: RegistriesConfig) -> Self {
-        let proxies = &config.proxies;
-        let matcher = Matcher::builder()
-            .http(proxies.http.clone().unwrap_or_default())
-            .https(proxies.https.clone().unwrap_or_default())
-            .no(proxies.no_proxy.clone().unwrap_or_default())
-            .build();
         let cpus = std::thread::available_parallelism().map_or(2, usize::from);
         Registries(Arc::new(Inner {
             tokens: TokenCache::default(),
             ecr: crate::aws::Tokens::default(),
             resolver: Resolver::new(config.resolver.clone()),
-            proxies: Arc::new(matcher),
+            proxies: Arc::new(ProxyRules::new(&config.proxies)),
             roots: SystemRoots::default(),
             downloads: Arc::new(Semaphore::new(config.max_downloads.max(1))),
             uploads: Arc::new(Semaphore::new(config.max_uploads.max(1))),

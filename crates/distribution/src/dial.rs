@@ -1,4 +1,4 @@
-//! Connections: name → addresses → TCP, directly or through a proxy's tunnel. TLS is laid over it by hyper-rustls.
+//! Connections: name → addresses → TCP, directly or through a proxy (HTTP, HTTPS or SOCKS5). TLS is laid over it by hyper-rustls.
 //!
 //! Never calls `getaddrinfo` (see [`crate::resolve`]). Addresses are raced as RFC 8305 says: the next one starts when the
 //! one before has failed or has taken a quarter of a second.
@@ -13,14 +13,18 @@ use std::time::Duration;
 
 use ::http::Uri;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tower::Service;
 
 use crate::error::go_errno;
+use crate::proxy::{Proxy, ProxyKind, ProxyRules};
 use crate::resolve::{LookupError, Resolver};
 
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
@@ -58,7 +62,9 @@ impl DialError {
 #[derive(Clone)]
 pub(crate) struct Dialer {
     pub resolver: Resolver,
-    pub proxies: Arc<Matcher>,
+    pub proxies: Arc<ProxyRules>,
+    /// For proxies that want TLS themselves.
+    pub proxy_tls: Option<Arc<ClientConfig>>,
     pub timeout: Duration,
 }
 
@@ -74,15 +80,10 @@ impl Service<Uri> for Dialer {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let dialer = self.clone();
         Box::pin(async move {
-            let Some(proxy) = dialer.proxies.intercept(&uri) else { return dialer.tcp(&uri, false).await };
-            if uri.scheme_str() == Some("http") {
-                return dialer.tcp(proxy.uri(), true).await.map_err(through_proxy);
+            match dialer.proxies.find(&uri).cloned() {
+                None => dialer.tcp(&uri).await,
+                Some(proxy) => dialer.through(&proxy, uri).await,
             }
-            let mut tunnel = Tunnel::new(proxy.uri().clone(), Direct(dialer));
-            if let Some(auth) = proxy.basic_auth() {
-                tunnel = tunnel.with_auth(auth.clone());
-            }
-            tunnel.call(uri).await.map_err(|error| DialError::Proxy(describe_tunnel(&error)))
         })
     }
 }
@@ -113,12 +114,48 @@ impl Service<Uri> for Direct {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let dialer = self.0.clone();
-        Box::pin(async move { dialer.tcp(&uri, false).await })
+        Box::pin(async move { dialer.to_proxy(&uri).await })
     }
 }
 
 impl Dialer {
-    async fn tcp(&self, uri: &Uri, proxied: bool) -> Result<Stream, DialError> {
+    async fn through(&self, proxy: &Proxy, uri: Uri) -> Result<Stream, DialError> {
+        let failed = |error: &dyn std::error::Error| DialError::Proxy(describe_tunnel(error));
+        let direct = Direct(self.clone());
+        if proxy.kind == ProxyKind::Socks5 {
+            let mut socks = SocksV5::new(proxy.uri.clone(), direct);
+            if let Some((name, password)) = proxy.user.clone() {
+                socks = socks.with_auth(name, password);
+            }
+            return socks.call(uri).await.map_err(|error| failed(&error));
+        }
+        if uri.scheme_str() == Some("http") {
+            let stream = self.to_proxy(&proxy.uri).await.map_err(through_proxy)?;
+            return Ok(Stream { proxied: true, ..stream });
+        }
+        let mut tunnel = Tunnel::new(proxy.uri.clone(), direct);
+        if let Some(auth) = proxy.basic() {
+            tunnel = tunnel.with_auth(auth);
+        }
+        tunnel.call(uri).await.map_err(|error| failed(&error))
+    }
+
+    async fn to_proxy(&self, uri: &Uri) -> Result<Stream, DialError> {
+        let stream = self.tcp(uri).await?;
+        let (Some(config), Some("https")) = (&self.proxy_tls, uri.scheme_str()) else { return Ok(stream) };
+        let Wire::Plain(tcp) = stream.wire else { return Ok(stream) };
+        let failed = |reason: String| DialError::Proxy(reason);
+        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(host).map_err(|error| failed(error.to_string()))?;
+        let shaken = TlsConnector::from(config.clone()).connect(name, tcp.into_inner());
+        let tls = match tokio::time::timeout(self.timeout, shaken).await {
+            Ok(outcome) => outcome.map_err(|error| failed(format!("tls: {error}")))?,
+            Err(_) => return Err(failed("TLS handshake timeout".to_owned())),
+        };
+        Ok(Stream { wire: Wire::Tls(Box::new(TokioIo::new(tls))), proxied: false })
+    }
+
+    async fn tcp(&self, uri: &Uri) -> Result<Stream, DialError> {
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
         let addresses = self.resolver.lookup(host).await.map_err(DialError::Lookup)?;
@@ -126,7 +163,7 @@ impl Dialer {
         let tcp = self.race(addresses).await?;
         // Requests are small and answers are awaited: Nagle would only add a delayed-ACK wait.
         let _ = tcp.set_nodelay(true);
-        Ok(Stream { tcp: TokioIo::new(tcp), proxied })
+        Ok(Stream { wire: Wire::Plain(TokioIo::new(tcp)), proxied: false })
     }
 
     async fn race(&self, addresses: Vec<SocketAddr>) -> Result<TcpStream, DialError> {
@@ -168,10 +205,16 @@ async fn connect(address: SocketAddr, timeout: Duration) -> Result<TcpStream, Di
     Err(DialError::Connect { address, reason })
 }
 
-/// A TCP connection that knows whether requests on it go to a proxy in absolute form.
+/// A connection that knows whether requests on it go to a proxy in absolute form.
 pub(crate) struct Stream {
-    tcp: TokioIo<TcpStream>,
+    wire: Wire,
     proxied: bool,
+}
+
+enum Wire {
+    Plain(TokioIo<TcpStream>),
+    /// To a proxy; what is inside may be TLS once more.
+    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
 }
 
 impl Connection for Stream {
@@ -186,25 +229,40 @@ impl hyper::rt::Read for Stream {
         cx: &mut Context<'_>,
         buffer: hyper::rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(cx, buffer)
+        match &mut self.wire {
+            Wire::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            Wire::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+        }
     }
 }
 
 impl hyper::rt::Write for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+        match &mut self.wire {
+            Wire::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Wire::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        match &mut self.wire {
+            Wire::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Wire::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        match &mut self.wire {
+            Wire::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Wire::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        match &self.wire {
+            Wire::Plain(tcp) => tcp.is_write_vectored(),
+            Wire::Tls(tls) => tls.is_write_vectored(),
+        }
     }
 
     fn poll_write_vectored(
@@ -212,6 +270,9 @@ impl hyper::rt::Write for Stream {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, parts)
+        match &mut self.wire {
+            Wire::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, parts),
+            Wire::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, parts),
+        }
     }
 }

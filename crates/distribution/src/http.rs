@@ -17,13 +17,13 @@ use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, Error as ClientError};
-use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::config::{Registries, Retry};
 use crate::dial::{DialError, Dialer};
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, Error, Result, go_errno};
+use crate::proxy::{ProxyKind, ProxyRules};
 use crate::{tls, url};
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -38,7 +38,7 @@ const COMMIT_PATIENCE: u32 = 10;
 /// A pool of connections with one TLS configuration: a registry, what it redirects to, and its token server.
 pub(crate) struct Http {
     client: Client<HttpsConnector<Dialer>, Body>,
-    proxies: Arc<Matcher>,
+    proxies: Arc<ProxyRules>,
     user_agent: HeaderValue,
     pub retry: Retry,
 }
@@ -50,6 +50,8 @@ pub(crate) struct Outgoing {
     pub uri: Uri,
     pub headers: HeaderMap,
     payload: Payload,
+    /// The body is a secret between us and the host that is addressed.
+    confidential: bool,
 }
 
 #[derive(Clone)]
@@ -69,7 +71,7 @@ pub(crate) struct Stream {
 
 impl Outgoing {
     pub fn new(method: Method, uri: Uri) -> Self {
-        Outgoing { method, uri, headers: HeaderMap::new(), payload: Payload::Empty }
+        Outgoing { method, uri, headers: HeaderMap::new(), payload: Payload::Empty, confidential: false }
     }
 
     pub fn get(uri: Uri) -> Self {
@@ -79,6 +81,11 @@ impl Outgoing {
     pub fn body(mut self, bytes: Bytes) -> Self {
         self.payload = Payload::Bytes(bytes);
         self
+    }
+
+    /// A body that follows no redirect to another host.
+    pub fn secret_body(self, bytes: Bytes) -> Self {
+        Outgoing { confidential: true, ..self.body(bytes) }
     }
 
     pub fn stream(mut self, stream: Stream) -> Self {
@@ -137,7 +144,7 @@ impl Http {
 
     /// For what is on this machine or beside it: never through a proxy.
     pub fn direct(registries: &Registries, retry: Retry) -> Result<Self> {
-        let proxies = Arc::new(Matcher::builder().build());
+        let proxies = Arc::new(ProxyRules::default());
         Self::with(registries, tls::HostCerts::default(), true, proxies, retry)
     }
 
@@ -145,12 +152,25 @@ impl Http {
         registries: &Registries,
         certs: tls::HostCerts,
         verify: bool,
-        proxies: Arc<Matcher>,
+        proxies: Arc<ProxyRules>,
         retry: Retry,
     ) -> Result<Self> {
         let inner = &registries.0;
-        let dialer =
-            Dialer { resolver: inner.resolver.clone(), proxies: proxies.clone(), timeout: retry.connect };
+        let mut proxy_certs = tls::HostCerts::default();
+        for proxy in proxies.over_tls() {
+            let host = proxy.uri.authority().map_or("", |authority| authority.as_str());
+            proxy_certs = proxy_certs.and(tls::HostCerts::read(&inner.config.certs_dirs, host)?);
+        }
+        let proxy_tls = match proxies.over_tls().next() {
+            Some(_) => Some(Arc::new(tls::client_config(&inner.roots, proxy_certs, true)?)),
+            None => None,
+        };
+        let dialer = Dialer {
+            resolver: inner.resolver.clone(),
+            proxies: proxies.clone(),
+            proxy_tls,
+            timeout: retry.connect,
+        };
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls::client_config(&inner.roots, certs, verify)?)
             .https_or_http()
@@ -174,9 +194,8 @@ impl Http {
         loop {
             attempt += 1;
             let error = match self.send(request.clone()).await {
-                Ok(answer) if attempt < self.retry.attempts && is_transient(answer.status()) => {
-                    let after = answer.headers().get(header::RETRY_AFTER).cloned();
-                    self.wait(attempt, after.as_ref()).await;
+                Ok(answer) if attempt < self.retry.attempts && self.is_worth_a_wait(&answer) => {
+                    self.wait(attempt, named_delay(answer.headers())).await;
                     continue;
                 }
                 Ok(answer) => return Ok(answer),
@@ -190,8 +209,16 @@ impl Http {
         }
     }
 
-    async fn wait(&self, attempt: u32, retry_after: Option<&HeaderValue>) {
-        let named = retry_after.and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+    /// Not where a limit is used up for hours: the user waits, and wants to know.
+    fn is_worth_a_wait(&self, answer: &Answer) -> bool {
+        let is_used_up =
+            answer.header("ratelimit-remaining").is_some_and(|left| left.split(';').next() == Some("0"));
+        let is_late = named_delay(answer.headers()).is_some_and(|delay| delay > self.retry.max);
+        is_transient(answer.status())
+            && !(answer.status() == StatusCode::TOO_MANY_REQUESTS && (is_used_up || is_late))
+    }
+
+    async fn wait(&self, attempt: u32, named: Option<Duration>) {
         tokio::time::sleep(named.unwrap_or_else(|| self.retry.delay(attempt)).min(self.retry.max)).await;
     }
 
@@ -206,6 +233,10 @@ impl Http {
             };
             tracing::debug!(from = %url::without_query(&request.uri), to = %url::without_query(&target), "redirected");
             if !url::same_origin(&origin, &target) {
+                if request.confidential && !matches!(request.payload, Payload::Empty) {
+                    let text = format!("refused to take a secret along to {}", url::without_query(&target));
+                    return Err(request.error(Cause::Redirect(text)));
+                }
                 drop_secrets(&mut request.headers);
             }
             if response.status() == StatusCode::SEE_OTHER && request.method != Method::HEAD {
@@ -229,10 +260,11 @@ impl Http {
             headers.insert(header::CONTENT_LENGTH, length.into());
         }
         if outgoing.uri.scheme_str() == Some("http")
-            && let Some(proxy) = self.proxies.intercept(&outgoing.uri)
-            && let Some(auth) = proxy.basic_auth()
+            && let Some(proxy) = self.proxies.find(&outgoing.uri)
+            && proxy.kind != ProxyKind::Socks5
+            && let Some(auth) = proxy.basic()
         {
-            headers.insert(header::PROXY_AUTHORIZATION, auth.clone());
+            headers.insert(header::PROXY_AUTHORIZATION, auth);
         }
         let response = self.client.request(request);
         tokio::pin!(response);
@@ -264,6 +296,11 @@ impl Retry {
     pub(crate) fn delay(&self, attempt: u32) -> Duration {
         self.base.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(self.max)
     }
+}
+
+/// `Retry-After` in seconds.
+fn named_delay(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// What only the host that was addressed may see.

@@ -21,7 +21,7 @@ pub struct Refusal {
     text: String,
     /// `Retry-After`, when the server named a delay.
     pub retry_after: Option<Duration>,
-    /// `ratelimit-limit` and `ratelimit-remaining`, as Docker Hub sends them.
+    /// The figures that Docker Hub sends: `limit: 100 per 6h, remaining: 0`.
     pub rate_limit: Option<String>,
 }
 
@@ -200,11 +200,32 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 fn rate_limit(headers: &HeaderMap) -> Option<String> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let limit = text("ratelimit-limit")?;
-    Some(match text("ratelimit-remaining") {
-        Some(remaining) => format!("ratelimit-limit: {limit}, ratelimit-remaining: {remaining}"),
-        None => format!("ratelimit-limit: {limit}"),
-    })
+    let mut figures = format!("limit: {}", figure(text("ratelimit-limit")?));
+    if let Some(remaining) = text("ratelimit-remaining") {
+        let number = remaining.split(';').next().unwrap_or_default();
+        figures.push_str(&format!(", remaining: {number}"));
+    }
+    // Whose limit it is: an address, or an account's id.
+    if let Some(source) = text("docker-ratelimit-source") {
+        figures.push_str(&format!(", counted for: {source}"));
+    }
+    Some(figures)
+}
+
+/// `100;w=21600` → `100 per 6h`; anything else as it is.
+fn figure(value: &str) -> String {
+    let window =
+        value.split_once(";w=").and_then(|(count, seconds)| Some((count, seconds.parse::<u64>().ok()?)));
+    match window {
+        Some((count, seconds)) if seconds > 0 && seconds % 3600 == 0 => {
+            format!("{count} per {}h", seconds / 3600)
+        }
+        Some((count, seconds)) if seconds > 0 && seconds % 60 == 0 => {
+            format!("{count} per {}m", seconds / 60)
+        }
+        Some((count, seconds)) => format!("{count} per {seconds}s"),
+        None => value.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -247,7 +268,7 @@ mod tests {
             429,
             Some(("ratelimit-limit", "100;w=21600")),
             r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your pull rate limit."}]}"#,
-            "toomanyrequests: You have reached your pull rate limit. (ratelimit-limit: 100;w=21600)",
+            "toomanyrequests: You have reached your pull rate limit. (limit: 100 per 6h)",
         );
         check(
             400,

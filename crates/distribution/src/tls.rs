@@ -102,6 +102,13 @@ impl HostCerts {
         Ok(certs)
     }
 
+    /// Both.
+    pub fn and(mut self, other: HostCerts) -> HostCerts {
+        self.authorities.extend(other.authorities);
+        self.client = self.client.or(other.client);
+        self
+    }
+
     /// Adds files that were named; a client certificate among them goes before the folder's.
     pub fn with(mut self, files: &CertFiles) -> Result<HostCerts> {
         for path in &files.authorities {

@@ -5,6 +5,7 @@
 //! Debian's `docker-registry`, `apache2-utils` and `skopeo` where the docs say so. Never part of a product.
 #![forbid(unsafe_code)]
 
+mod forward;
 mod http;
 pub mod images;
 mod moto;
@@ -13,6 +14,7 @@ mod proxy;
 mod registry;
 mod token;
 
+pub use forward::Forward;
 pub use http::Seen;
 pub use images::{Entry, ImageSpec, LayerSpec, Pushed};
 pub use moto::Moto;

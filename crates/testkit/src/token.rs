@@ -44,6 +44,7 @@ struct State {
     seen: Mutex<Vec<Seen>>,
     expires_in: Mutex<Option<i64>>,
     revoked: Mutex<bool>,
+    only_get: Mutex<bool>,
 }
 
 impl TokenServer {
@@ -62,6 +63,7 @@ impl TokenServer {
             seen: Mutex::default(),
             expires_in: Mutex::new(Some(300)),
             revoked: Mutex::new(false),
+            only_get: Mutex::new(false),
         });
         let shared = state.clone();
         TokenServer { server: Server::start(move |stream| shared.serve(stream)), state }
@@ -95,6 +97,11 @@ impl TokenServer {
         *self.state.expires_in.lock().expect("no server thread panicked") = seconds;
     }
 
+    /// While set, there is no OAuth2 part: POST is 405, and a refresh token is a password.
+    pub fn set_only_get(&self, only_get: bool) {
+        *self.state.only_get.lock().expect("no server thread panicked") = only_get;
+    }
+
     /// While set, tokens are made that the registry refuses, as after a change of keys.
     pub fn set_revoked(&self, revoked: bool) {
         *self.state.revoked.lock().expect("no server thread panicked") = revoked;
@@ -109,7 +116,9 @@ impl State {
         self.seen.lock().expect("no server thread panicked").push(request.clone());
         let form = pairs(&String::from_utf8_lossy(&body));
         let field = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let only_get = *self.only_get.lock().expect("no server thread panicked");
         let (user, scopes, offline) = match request.method.as_str() {
+            "POST" if only_get => return refuse(&mut stream, 405, "method not allowed"),
             "POST" => {
                 let user = match field("grant_type").as_deref() {
                     Some("refresh_token") => {
@@ -158,7 +167,7 @@ impl State {
         let decoded = STANDARD.decode(header.strip_prefix("Basic ")?).ok()?;
         let decoded = String::from_utf8(decoded).ok()?;
         let (name, password) = decoded.split_once(':')?;
-        self.by_password(name, password)
+        self.by_password(name, password).or_else(|| self.by_refresh_token(password))
     }
 
     fn token(&self, user: Option<&User>, scopes: &[String]) -> String {

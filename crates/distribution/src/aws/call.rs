@@ -72,7 +72,7 @@ impl<'a> Aws<'a> {
             let scope = Scope { region, service, time: Timestamp::now() };
             sign::sign(&scope, keys, &Method::POST, &request.uri, &mut request.headers, body.as_bytes());
         }
-        self.send(call, request.body(body.into())).await
+        self.send(call, request.secret_body(body.into())).await
     }
 
     pub async fn send(&self, call: &'static str, request: Outgoing) -> Result<Bytes, Error> {

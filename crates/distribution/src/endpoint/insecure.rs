@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use crate::config::Registries;
 use crate::error::Result;
+use crate::network::Network;
 use crate::tls::HostCerts;
 
 /// Whether `host[:port]` may be spoken to without a valid certificate.
@@ -46,36 +47,5 @@ fn host_only(registry: &str) -> &str {
     match registry.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => registry,
-    }
-}
-
-/// `10.0.0.0/8`.
-struct Network {
-    bits: u128,
-    prefix: u32,
-    is_v4: bool,
-}
-
-impl Network {
-    fn parse(text: &str) -> Option<Network> {
-        let (address, prefix) = text.split_once('/')?;
-        let address: IpAddr = address.parse().ok()?;
-        let prefix: u32 = prefix.parse().ok()?;
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        (prefix <= width).then(|| Network { bits: bits(address), prefix, is_v4: address.is_ipv4() })
-    }
-
-    fn contains(&self, address: IpAddr) -> bool {
-        let width = if self.is_v4 { 32 } else { 128 };
-        let shift = width - self.prefix;
-        let network = |bits: u128| bits.checked_shr(shift).unwrap_or(0);
-        address.is_ipv4() == self.is_v4 && network(bits(address)) == network(self.bits)
-    }
-}
-
-fn bits(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => u32::from(address).into(),
-        IpAddr::V6(address) => address.into(),
     }
 }

@@ -4,6 +4,7 @@ mod auth;
 mod ecr;
 mod faults;
 mod mirrors;
+mod proxies;
 mod pull;
 mod push;
 mod tls;
