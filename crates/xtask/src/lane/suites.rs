@@ -53,14 +53,13 @@ impl Suite {
 /// Builds the test programs of the chosen suites.
 pub fn build(root: &Path, chosen: impl Fn(&Suite) -> bool) -> Result<Vec<Suite>> {
     let mut suites: Vec<Suite> = all().into_iter().filter(chosen).collect();
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo
-        .args(["test", "--no-run", "--locked", "--message-format=json-render-diagnostics"])
-        .current_dir(root);
-    for suite in &suites {
-        cargo.args(["-p", suite.package]);
-    }
-    let output = cargo.stderr(Stdio::inherit()).output().context("run cargo test --no-run")?;
+    // The whole workspace, as the tests on the host are built: a choice of packages has other features, and all is built again.
+    let output = Command::new(env!("CARGO"))
+        .args(["test", "--no-run", "--workspace", "--locked", "--message-format=json-render-diagnostics"])
+        .current_dir(root)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("run cargo test --no-run")?;
     ensure!(output.status.success(), "the tests could not be built");
     let text = String::from_utf8(output.stdout).context("cargo's messages")?;
     let messages: Vec<serde_json::Value> =
