@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer};
 
 /// Reads a value, with `null` meaning the zero value (as Go's `encoding/json` does for every type).
@@ -60,7 +59,7 @@ macro_rules! empty_collection {
         }
     )* };
 }
-empty_collection!(Vec<T> => [T]; BTreeMap<K, V> => [K, V]; IndexMap<K, V> => [K, V]);
+empty_collection!(Vec<T> => [T]; BTreeMap<K, V> => [K, V]);
 
 /// Declares Engine API objects: `"WireName" [omitempty] => field: Type,`. Maps and slices are `Option`s (Go's nil).
 /// `.. rest` embeds a struct (Go's embedding); `.. extra` as a last line keeps unknown fields.
@@ -94,6 +93,16 @@ macro_rules! model {
                     pub $gfield: $gty,
                 )*
             )*
+        }
+
+        impl $crate::case::FieldNames for $name {
+            fn correct(value: &mut serde_json::Value) {
+                $( <$ety as $crate::case::FieldNames>::correct(value); )*
+                let Some(object) = value.as_object_mut() else { return };
+                $crate::case::rename(object, &[$($wire,)* $($($gwire,)*)*]);
+                $( object.get_mut($wire).into_iter().for_each(<$ty as $crate::case::FieldNames>::correct); )*
+                $($( object.get_mut($gwire).into_iter().for_each(<$gty as $crate::case::FieldNames>::correct); )*)*
+            }
         }
 
         impl $crate::go::Empty for $name {

@@ -5,6 +5,7 @@
 //! the crate; the modules are only how the files are cut.
 #![forbid(unsafe_code)]
 
+pub mod case;
 pub mod container;
 pub mod error;
 pub mod event;

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use api::case::FieldNames;
 use api::{ApiVersion, Query};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, Method, header};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
@@ -61,12 +63,12 @@ impl Request {
     }
 
     /// The body as JSON, by the rules and in the words of moby's `httputils.ReadJSON`: none at all gives the zero value.
-    pub(crate) async fn json<T: DeserializeOwned + Default>(&mut self) -> Result<T, Error> {
+    pub(crate) async fn json<T: FieldNames + DeserializeOwned + Default>(&mut self) -> Result<T, Error> {
         Ok(self.json_if_any().await?.unwrap_or_default())
     }
 
     /// As [`Self::json`], telling an absent body apart.
-    pub(crate) async fn json_if_any<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
+    pub(crate) async fn json_if_any<T: FieldNames + DeserializeOwned>(&mut self) -> Result<Option<T>, Error> {
         let empty = self.body.is_absent();
         self.check_json_content_type(empty)?;
         if empty {
@@ -97,17 +99,18 @@ impl Request {
 }
 
 /// One JSON value and nothing after it.
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+fn decode<T: FieldNames + DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Error::invalid("invalid JSON: got EOF while reading request body"));
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value =
-        T::deserialize(&mut reader).map_err(|error| Error::invalid(format!("invalid JSON: {error}")))?;
-    match reader.end() {
-        Ok(()) => Ok(value),
-        Err(_) => Err(Error::invalid("unexpected content after JSON")),
+    let wrong = |error: serde_json::Error| Error::invalid(format!("invalid JSON: {error}"));
+    let mut value = serde_json::Value::deserialize(&mut reader).map_err(wrong)?;
+    if reader.end().is_err() {
+        return Err(Error::invalid("unexpected content after JSON"));
     }
+    T::correct(&mut value);
+    T::deserialize(value).map_err(wrong)
 }
 
 /// A request's body; clones share it.
