@@ -76,26 +76,34 @@ fn bearer(token: &str) -> Result<HeaderValue, Cause> {
 
 /// One `WWW-Authenticate` challenge.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Challenge {
+pub struct Challenge {
     scheme: String,
     parameters: Vec<(String, String)>,
 }
 
 impl Challenge {
     /// All challenges of an answer. A header that makes no sense ends the list: what stands before it counts.
-    pub fn all(headers: &HeaderMap) -> Vec<Challenge> {
+    pub(crate) fn all(headers: &HeaderMap) -> Vec<Challenge> {
         let values = headers.get_all(header::WWW_AUTHENTICATE).into_iter();
         values.filter_map(|value| value.to_str().ok()).flat_map(parse_challenges).collect()
     }
 
+    /// The challenges in one header.
+    pub fn parse(text: &str) -> Vec<Challenge> {
+        parse_challenges(text)
+    }
+
+    /// A token from elsewhere is wanted.
     pub fn is_bearer(&self) -> bool {
         self.scheme == "bearer"
     }
 
+    /// Name and password are wanted.
     pub fn is_basic(&self) -> bool {
         self.scheme == "basic"
     }
 
+    /// `realm`, `service`, `scope`, … in lower case.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }

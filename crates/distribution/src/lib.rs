@@ -33,7 +33,7 @@ mod session;
 mod tls;
 mod url;
 
-pub use auth::Auth;
+pub use auth::{Auth, Challenge};
 pub use blob_source::BlobSource;
 pub use config::{Proxies, Registries, RegistriesConfig, Retry};
 pub use dial::DialError;

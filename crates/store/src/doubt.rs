@@ -5,12 +5,14 @@
 //! something better, and a layer's old files stay for the containers that run on them.
 
 use std::collections::HashSet;
+use std::os::fd::AsFd;
 
 use image::{Descriptor, Digest};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, openat, renameat_with, unlinkat};
 use rustix::io::Errno;
 
 use crate::error::{Context, Result};
+use crate::folder::MERGED;
 use crate::fsutil::{list, open_dir, unique_name};
 use crate::layer::StagedLayer;
 use crate::store::{Inner, Store, held};
@@ -69,7 +71,7 @@ impl Inner {
     pub fn known_damage(root: &std::path::Path) -> Result<HashSet<String>> {
         let folder = root.join("damaged");
         let open = open_dir(&folder).context(|| format!("open {}", folder.display()))?;
-        let names = list(std::os::fd::AsFd::as_fd(&open)).context(|| "list marks of damage")?;
+        let names = list(open.as_fd()).context(|| "list marks of damage")?;
         Ok(names.into_iter().filter_map(|(name, _)| String::from_utf8(name).ok()).collect())
     }
 
@@ -84,7 +86,23 @@ impl Inner {
         }
         std::fs::rename(fresh.join("layer.json"), old.join("layer.json")).context(context)?;
         let aside = self.root.join("layers").join(format!("{REPLACED}{}-{}", chain.hex(), unique_name()));
-        std::fs::rename(&fresh, aside).context(context)
+        std::fs::rename(&fresh, aside).context(context)?;
+        self.set_merged_aside()
+    }
+
+    /// Folders put together from layers may hold what was damaged; they are made again at the next need.
+    fn set_merged_aside(&self) -> Result<()> {
+        let layers = self.root.join("layers");
+        let folder = open_dir(&layers).context(|| format!("open {}", layers.display()))?;
+        for (name, _) in list(folder.as_fd()).context(|| "list layers")? {
+            let name = String::from_utf8_lossy(&name).into_owned();
+            let aside = layers.join(format!("{REPLACED}{name}-{}", unique_name()));
+            match std::fs::rename(layers.join(&name).join(MERGED), aside) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                outcome => outcome.context(|| format!("set files of layer {name} aside"))?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use image::Digest;
-use rustix::fs::{FileType, Mode, OFlags, mkdirat, openat};
+use rustix::fs::{FileType, Mode, OFlags, Stat, mkdirat, openat};
 
 use crate::Rootfs;
 use crate::copy::{attributes, copy_node};
@@ -30,6 +30,19 @@ const PIN: &str = "layer";
 impl Store {
     /// Makes the writable root of a container in its folder, which exists. `None` is an image without layers.
     pub fn create_snapshot(&self, container_dir: &Path, image: Option<&Digest>) -> Result<Rootfs> {
+        self.create_limited_snapshot(container_dir, image, None)
+    }
+
+    /// As [`Store::create_snapshot`]; the container can write so many bytes and no more.
+    ///
+    /// # Errors
+    /// `Unsupported` where the file system has no project quotas; what was made by then is the caller's to remove.
+    pub fn create_limited_snapshot(
+        &self,
+        container_dir: &Path,
+        image: Option<&Digest>,
+        limit: Option<u64>,
+    ) -> Result<Rootfs> {
         let mut lower = Vec::new();
         if let Some(id) = image {
             self.ensure_layers(id)?;
@@ -47,12 +60,15 @@ impl Store {
             lower.push(self.skeleton(&[], None)?);
         }
         if !self.overlay_works() {
-            return self.copy_snapshot(container_dir, &lower);
+            return self.copy_snapshot(container_dir, &lower, limit);
         }
         let folder = open_dir(container_dir).context(|| format!("open {}", container_dir.display()))?;
         for (name, mode) in [("upper", 0o755), ("work", 0o700)] {
             mkdirat(&folder, name, Mode::from_raw_mode(mode))
                 .context(|| format!("create folder {}", container_dir.join(name).display()))?;
+        }
+        if let Some(limit) = limit {
+            self.limit(&[&container_dir.join("upper"), &container_dir.join("work")], limit)?;
         }
         // The upper folder is the container's `/`: its mode is not the umask's to decide.
         rustix::fs::chmodat(&folder, c"upper", Mode::from_raw_mode(0o755), rustix::fs::AtFlags::empty())
@@ -60,16 +76,20 @@ impl Store {
         Ok(Rootfs::Overlay { lower, upper: container_dir.join("upper"), work: container_dir.join("work") })
     }
 
-    fn copy_snapshot(&self, container_dir: &Path, lower: &[PathBuf]) -> Result<Rootfs> {
+    fn copy_snapshot(&self, container_dir: &Path, lower: &[PathBuf], limit: Option<u64>) -> Result<Rootfs> {
         let path = container_dir.join("rootfs");
         let context = || format!("copy image to {}", path.display());
         std::fs::create_dir(&path).context(context)?;
         rustix::fs::chmod(&path, Mode::from_raw_mode(0o755)).context(context)?;
+        if let Some(limit) = limit {
+            // Here the image's files are the container's own.
+            self.limit(&[&path], limit)?;
+        }
         let record = serde_json::to_vec(lower).map_err(|error| Error::corrupt_by(context(), error))?;
         std::fs::write(container_dir.join("rootfs.lower"), record).context(context)?;
         let root = open_dir(&path).context(context)?;
         let merged = Merged::open(lower)?;
-        copy_merged(&merged, b"", root.as_fd()).map_err(|error| error.within(&context()))?;
+        copy_merged(&merged, b"", root.as_fd(), copy_node).map_err(|error| error.within(&context()))?;
         Ok(Rootfs::Directory(path))
     }
 
@@ -116,8 +136,11 @@ pub(crate) fn directory_lower(rootfs: &Path) -> Result<Vec<PathBuf>> {
         .map_err(|error| Error::corrupt_by(format!("read {}", path.display()), error))
 }
 
-/// Copies a merged tree into an empty folder. Hard links are copied as files of their own.
-pub(crate) fn copy_merged(merged: &Merged, path: &[u8], to: BorrowedFd<'_>) -> Result<()> {
+/// How something that is no folder comes to its place: from a folder by its name, to a folder under a name.
+type Place = fn(BorrowedFd<'_>, &[u8], &Stat, BorrowedFd<'_>, &[u8]) -> rustix::io::Result<()>;
+
+/// Copies a merged tree into an empty folder. Copied hard links become files of their own.
+pub(crate) fn copy_merged(merged: &Merged, path: &[u8], to: BorrowedFd<'_>, place: Place) -> Result<()> {
     for (name, found) in merged.list(path)? {
         let child = join(path, &name);
         let context = || format!("copy {}", crate::extract::show(&child));
@@ -125,13 +148,13 @@ pub(crate) fn copy_merged(merged: &Merged, path: &[u8], to: BorrowedFd<'_>) -> R
         let source = open_plain(merged.layer(found.layer), parent, OFlags::PATH | OFlags::DIRECTORY);
         let source = source.context(context)?;
         if found.kind() != FileType::Directory {
-            copy_node(source.as_fd(), &name, &found.stat, to, &name).context(context)?;
+            place(source.as_fd(), &name, &found.stat, to, &name).context(context)?;
             continue;
         }
         mkdirat(to, name.as_slice(), Mode::RWXU).context(context)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let made = openat(to, name.as_slice(), flags, Mode::empty()).context(context)?;
-        copy_merged(merged, &child, made.as_fd())?;
+        copy_merged(merged, &child, made.as_fd(), place)?;
         attributes(source.as_fd(), &name, &found.stat)
             .and_then(|attributes| attributes.apply_to_open(made.as_fd()))
             .context(context)?;

@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     pub leases: Mutex<Leases>,
     /// Garbage collection writes; whoever relies on content that no name protects yet reads.
     pub gc: RwLock<()>,
+    /// Held while a project number is being chosen.
+    pub projects: Mutex<()>,
     /// Serialises changes to volumes.
     pub volumes: Mutex<()>,
     /// Whether overlayfs works on this root; found out at the first need.
@@ -103,6 +105,7 @@ impl Store {
                 ingest_done: Condvar::new(),
                 leases: Mutex::default(),
                 gc: RwLock::new(()),
+                projects: Mutex::default(),
                 volumes: Mutex::default(),
                 overlay: OnceLock::new(),
                 _lock: lock,

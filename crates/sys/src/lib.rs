@@ -13,6 +13,7 @@ pub mod namespace;
 pub mod netlink;
 pub mod overlay;
 pub mod process;
+pub mod quota;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;

@@ -32,22 +32,36 @@ pub fn busybox(archive: &Path) {
         b"root:x:0:0:root:/root:/bin/sh\nwww:x:33:33:www:/var:/bin/sh\n",
     );
     entry(&mut layer, "etc/group", tar::EntryType::Regular, 0o644, b"root:x:0:\nwww:x:33:\nextra:x:44:www\n");
-    let layer = layer.into_inner().expect("finish the layer");
+    write(archive, "busybox:latest", &layer.into_inner().expect("finish the layer"));
+}
 
+/// An image of one file of this many bytes that nothing makes smaller.
+pub fn large(archive: &Path, name: &str, bytes: usize) {
+    let mut state = 1u32;
+    let step = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let data: Vec<u8> = (0..bytes).map(step).collect();
+    let mut layer = tar::Builder::new(Vec::new());
+    entry(&mut layer, "large", tar::EntryType::Regular, 0o644, &data);
+    write(archive, name, &layer.into_inner().expect("finish the layer"));
+}
+
+fn write(archive: &Path, name: &str, layer: &[u8]) {
     let config = serde_json::json!({
         "architecture": std::env::consts::ARCH.replace("x86_64", "amd64").replace("aarch64", "arm64"), "os": "linux",
         "created": "2024-01-01T00:00:00Z",
         "config": {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": ["sh"]},
-        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hex(&layer))]},
-        "history": [{"created": "2024-01-01T00:00:00Z", "created_by": "busybox"}],
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hex(layer))]},
+        "history": [{"created": "2024-01-01T00:00:00Z", "created_by": name}],
     });
     let config = serde_json::to_vec(&config).expect("JSON");
     let config_name = format!("{}.json", hex(&config));
-    let manifest =
-        serde_json::json!([{"Config": config_name, "RepoTags": ["busybox:latest"], "Layers": ["layer.tar"]}]);
+    let manifest = serde_json::json!([{"Config": config_name, "RepoTags": [name], "Layers": ["layer.tar"]}]);
     let mut out = tar::Builder::new(File::create(archive).expect("create the archive"));
     entry(&mut out, &config_name, tar::EntryType::Regular, 0o644, &config);
-    entry(&mut out, "layer.tar", tar::EntryType::Regular, 0o644, &layer);
+    entry(&mut out, "layer.tar", tar::EntryType::Regular, 0o644, layer);
     entry(
         &mut out,
         "manifest.json",

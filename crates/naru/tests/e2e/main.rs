@@ -4,6 +4,7 @@
 mod bad_input;
 mod containers;
 mod engine;
+mod full_disk;
 mod image_archives;
 mod image_contents;
 mod images;

@@ -6,6 +6,7 @@ mod crash;
 mod images;
 mod inspect;
 mod layers;
+mod limits;
 mod peers;
 mod power;
 mod repair;

@@ -220,6 +220,43 @@ fn a_container_on_overlayfs() {
     check(&World::new(), true);
 }
 
+/// Not a test: what the next one runs in a user namespace.
+#[test]
+#[ignore = "run by another test"]
+fn without_trusted_attributes() {
+    if std::env::var_os(crate::crash::STORE).is_some() {
+        check(&World::new(), true);
+    }
+}
+
+#[test]
+fn a_container_on_overlayfs_in_a_user_namespace() {
+    let output = std::process::Command::new("unshare")
+        .args(["--user", "--map-users=0,0,65536", "--map-groups=0,0,65536"])
+        .args(["--mount", "--propagation", "private"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["snapshots::without_trusted_attributes", "--exact", "--ignored", "--nocapture"])
+        .env(crate::crash::STORE, "here")
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (said, errors) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success() && said.contains("1 passed"), "{said}{errors}");
+}
+
+#[test]
+fn a_change_of_mode_alone_takes_the_data_along() {
+    let world = World::new();
+    let record = world.image(None, &layers());
+    let folder = container(world.store.root(), "c");
+    let rootfs = world.store.create_snapshot(&folder, Some(&record.id)).unwrap();
+    let attached = Attached::new(&world.store.mount(&rootfs).unwrap());
+    std::fs::set_permissions(attached.path.join("etc/a"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    drop(attached);
+    assert_eq!(std::fs::read_to_string(folder.join("upper/etc/a")).unwrap(), "a");
+    assert_eq!(world.store.size_rw(&rootfs).unwrap(), 1);
+}
+
 #[test]
 fn a_container_as_a_plain_copy_where_overlayfs_is_not_to_be_had() {
     let host = NoOverlay::new();
@@ -276,4 +313,30 @@ fn an_export_is_the_whole_root_and_imports_again() {
     let file = original.get_mut("d/f").unwrap();
     file.truncate(file.find(" = ").unwrap());
     assert_eq!(world.tree_of(&id), original);
+}
+
+#[test]
+fn an_image_of_many_layers_as_one_folder_of_the_host() {
+    let world = World::new();
+    let below = Tar::of(&[
+        dir("d"),
+        file("d/kept", "1"),
+        file("d/gone", "1"),
+        symlink("link", "d/kept"),
+        file("r", "1"),
+    ]);
+    let record =
+        world.image(Some("app"), &[below, Tar::of(&[file("d/.wh.gone", ""), file("r", "22"), dir("e")])]);
+    let folder = world.store.image_folder(&record.id).unwrap();
+    // A file has its name in the layer, too.
+    let plain = |tree: std::collections::BTreeMap<String, String>| {
+        let line = |line: String| line.split(" = ").next().unwrap_or_default().to_owned();
+        tree.into_iter().map(|(path, text)| (path, line(text))).collect::<Vec<_>>()
+    };
+    assert_eq!(plain(tree(&folder, true)), plain(world.tree_of(&record.id)));
+    assert_eq!(world.store.image_folder(&record.id).unwrap(), folder);
+    assert!(world.store.verify_image(&record.id).unwrap().is_empty());
+    world.store.delete_image(&record.id).unwrap();
+    assert!(!folder.exists());
+    world.assert_clean();
 }

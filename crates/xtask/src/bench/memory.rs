@@ -57,3 +57,24 @@ fn rollup(pid: u64, field: &str) -> Result<u64> {
         .and_then(|number| number.parse().ok())
         .with_context(|| format!("{field} in {path}"))
 }
+
+fn engine(name: &str) -> Result<u64> {
+    let (_, engine, _) =
+        PROCESSES.iter().find(|(known, ..)| *known == name).context("an engine of unknown looks")?;
+    let found = processes().into_iter().find(|(_, line)| line.contains(engine));
+    found.map(|(pid, _)| pid).with_context(|| format!("no engine of {name}"))
+}
+
+/// Counts the most resident memory of an engine from now on.
+pub fn forget_peak(name: &str) -> Result<()> {
+    let path = format!("/proc/{}/clear_refs", engine(name)?);
+    fs::write(&path, "5").with_context(|| path.clone())
+}
+
+/// The most resident memory of an engine, in KiB.
+pub fn peak(name: &str) -> Result<u64> {
+    let path = format!("/proc/{}/status", engine(name)?);
+    let text = fs::read_to_string(&path).with_context(|| path.clone())?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).with_context(|| path.clone())?;
+    line.trim().trim_end_matches(" kB").parse().with_context(|| path.clone())
+}

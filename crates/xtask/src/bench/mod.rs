@@ -4,6 +4,7 @@
 //! Everything happens inside a network and mount namespace of its own with temporary roots, and is gone afterwards.
 
 mod image;
+mod images;
 mod memory;
 mod peers;
 mod table;
@@ -59,8 +60,24 @@ pub fn run(arguments: &[String]) -> Result<()> {
             peer.ok(&["rm", "-f", "target"])?;
         }
     }
+    let few = options.rounds.clamp(1, 5);
     if wanted("pull") {
-        rows.push(bench.pull(options.rounds.clamp(1, 5))?);
+        rows.push(bench.pull("large", "pull, 200 MB in 5 gzip layers", few, image::large)?);
+    }
+    if wanted("pull-large") {
+        rows.push(bench.pull("huge", "pull, 1 GB in 5 gzip layers", few.min(3), image::huge)?);
+    }
+    if wanted("pull-delta") {
+        rows.push(bench.pull_delta(few)?);
+    }
+    if wanted("transfers") {
+        rows.extend(bench.transfers(few)?);
+    }
+    if wanted("rmi-many") {
+        rows.push(bench.remove_many(few.min(3))?);
+    }
+    if wanted("images") {
+        rows.push(bench.list_images(options.rounds)?);
     }
     if wanted("ps") {
         for peer in &bench.peers {
@@ -93,7 +110,7 @@ impl Options {
                 "--only" => {
                     let value = arguments
                         .next()
-                        .context("--only takes names: run-none,run-bridge,exec,pull,ps,memory")?;
+                        .context("--only takes names: run-none,run-bridge,exec,pull,pull-large,pull-delta,transfers,rmi-many,images,ps,memory")?;
                     options.only = value.split(',').map(str::to_owned).collect();
                 }
                 other => bail!("unknown option {other}"),

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{image, table::Row, timed};
+use super::image;
 
-const REGISTRY: &str = "127.0.0.1:5000";
+/// The local registry.
+pub const REGISTRY: &str = "127.0.0.1:5000";
 
 /// One engine with a Docker-like command line.
 pub struct Peer {
@@ -18,10 +19,15 @@ pub struct Peer {
     program: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    /// Where its API is, if it has one.
+    pub socket: Option<PathBuf>,
 }
 
 pub struct Bench {
+    /// Those that run containers; Naru is the first.
     pub peers: Vec<Peer>,
+    /// Those that are good for images only on this machine.
+    image_peers: Vec<Peer>,
     pub dir: tempfile::TempDir,
     services: Vec<Child>,
     bundle: PathBuf,
@@ -55,14 +61,15 @@ impl Bench {
     pub fn start(naru: PathBuf) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("naru-bench-").tempdir()?;
         let bundle = dir.path().join("bundle");
-        let mut bench = Self { peers: Vec::new(), dir, services: Vec::new(), bundle };
+        let mut bench =
+            Self { peers: Vec::new(), image_peers: Vec::new(), dir, services: Vec::new(), bundle };
         bench.add_naru(naru);
         bench.add_docker()?;
         bench.add_podman();
         bench.start_registry()?;
         let layout = bench.dir.path().join("busybox");
         image::busybox(&layout)?;
-        bench.push(&layout, "busybox")?;
+        bench.push_layout(&layout, "busybox")?;
         for peer in &bench.peers {
             let name = format!("{REGISTRY}/busybox");
             peer.ok(&["pull", "-q", &name])?;
@@ -75,24 +82,27 @@ impl Bench {
 
     /// An engine may be installed and not run containers on this machine (crun refuses hybrid cgroups): then it is no peer here.
     fn leave_out_those_that_run_nothing(&mut self) {
-        self.peers.retain(|peer| {
-            match peer.ok(&["run", "--rm", "--network", "none", "busybox", "true"]) {
-                Ok(_) => true,
-                Err(error) if peer.name != "naru" => {
-                    println!("left out: {error:#}");
-                    false
-                }
-                // Ours is measured, or the benchmark says why not.
-                Err(_) => true,
+        let runs = |peer: &Peer| match peer.ok(&["run", "--rm", "--network", "none", "busybox", "true"]) {
+            Err(error) if peer.name != "naru" => {
+                println!("left out where containers run: {error:#}");
+                false
             }
-        });
+            // Ours is measured, or the benchmark says why not.
+            _ => true,
+        };
+        (self.peers, self.image_peers) = std::mem::take(&mut self.peers).into_iter().partition(runs);
     }
 
     pub fn naru(&self) -> &Peer {
         &self.peers[0]
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// Those that images can be pulled with.
+    pub fn pullers(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.iter().chain(&self.image_peers)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
@@ -105,7 +115,14 @@ impl Bench {
             ("NARU_CGROUP_PARENT".to_owned(), "/naru-bench".to_owned()),
             ("NARU_IDLE_TIMEOUT".to_owned(), "3600".to_owned()),
         ];
-        self.peers.push(Peer { name: "naru".to_owned(), program, arguments: Vec::new(), environment });
+        let socket = Some(self.path("naru-run/naru.sock"));
+        self.peers.push(Peer {
+            name: "naru".to_owned(),
+            program,
+            arguments: Vec::new(),
+            environment,
+            socket,
+        });
     }
 
     fn add_docker(&mut self) -> Result<()> {
@@ -126,6 +143,7 @@ impl Bench {
             program: client,
             arguments: vec!["--host".to_owned(), socket],
             environment: Vec::new(),
+            socket: Some(self.path("docker.sock")),
         };
         wait_for("dockerd", || peer.ok(&["version"]).is_ok())
             .with_context(|| fs::read_to_string(self.path("dockerd.log")).unwrap_or_default())?;
@@ -151,6 +169,7 @@ impl Bench {
             program,
             arguments: arguments.map(str::to_owned).to_vec(),
             environment: vec![("CONTAINERS_REGISTRIES_CONF".to_owned(), value("registries.conf"))],
+            socket: None,
         };
         let registries = format!(
             "unqualified-search-registries = []\n[[registry]]\nlocation = \"{REGISTRY}\"\ninsecure = true\n"
@@ -180,7 +199,8 @@ impl Bench {
         wait_for("docker-registry", || std::net::TcpStream::connect(REGISTRY).is_ok())
     }
 
-    fn push(&self, layout: &Path, name: &str) -> Result<()> {
+    /// Brings an image to the registry.
+    pub fn push_layout(&self, layout: &Path, name: &str) -> Result<()> {
         let source = format!("oci:{}:latest", layout.display());
         let target = format!("docker://{REGISTRY}/{name}:latest");
         let output = Command::new("skopeo")
@@ -189,22 +209,6 @@ impl Bench {
             .context("run skopeo")?;
         ensure!(output.status.success(), "skopeo copy: {}", String::from_utf8_lossy(&output.stderr));
         Ok(())
-    }
-
-    /// Pulls the large image, removed again before each round.
-    pub fn pull(&self, rounds: usize) -> Result<Row> {
-        let layout = self.path("large");
-        image::large(&layout)?;
-        self.push(&layout, "large")?;
-        let name = format!("{REGISTRY}/large");
-        let mut row = Row::new("pull, 200 MB in 5 gzip layers");
-        for _ in 0..rounds {
-            for peer in &self.peers {
-                row.add(&peer.name, timed(peer.command(&["pull", "-q", &name]))?);
-                peer.ok(&["rmi", &name])?;
-            }
-        }
-        Ok(row)
     }
 
     /// A bundle with runc's default configuration, an own busybox root and no terminal.

@@ -4,11 +4,12 @@
 pub struct Row {
     name: String,
     samples: Vec<(String, Vec<f64>)>,
+    notes: Vec<String>,
 }
 
 impl Row {
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), samples: Vec::new() }
+        Self { name: name.to_owned(), samples: Vec::new(), notes: Vec::new() }
     }
 
     pub fn add(&mut self, peer: &str, milliseconds: f64) {
@@ -16,6 +17,11 @@ impl Row {
             Some((_, samples)) => samples.push(milliseconds),
             None => self.samples.push((peer.to_owned(), vec![milliseconds])),
         }
+    }
+
+    /// Something else that was measured.
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
     }
 
     fn lines(&self) -> Vec<String> {
@@ -34,6 +40,9 @@ pub fn print(rows: &[Row]) {
         println!("{}", row.name);
         for line in row.lines() {
             println!("{line}");
+        }
+        for note in &row.notes {
+            println!("  {note}");
         }
     }
 }

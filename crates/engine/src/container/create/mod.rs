@@ -198,7 +198,8 @@ impl Engine {
         staged: &Path,
         folder: &Path,
     ) -> Result<()> {
-        let rootfs = self.store.create_snapshot(staged, image)?;
+        let limit = validate::storage_limit(&record.host)?;
+        let rootfs = self.store.create_limited_snapshot(staged, image, limit)?;
         self.copy_up(record, &rootfs)?;
         record.rootfs = match rootfs {
             Rootfs::Overlay { lower, .. } => {

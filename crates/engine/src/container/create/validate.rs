@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use api::{ContainerConfig, HealthConfig, HostConfig, RestartPolicy};
 
 use super::ports;
+use crate::container::launch::log;
 use crate::container::modes::{self, Namespace, Network};
 use crate::container::security;
 use crate::error::{Error, ErrorKind, Result};
@@ -17,9 +18,23 @@ pub(crate) fn check(config: &ContainerConfig, host: &HostConfig, cpus: usize) ->
     let mut errors = Vec::new();
     check_config(config, &mut errors);
     check_host(host, cpus, &mut errors);
+    errors.extend(storage_limit(host).err());
     ports::check(config, host, &mut errors);
     check_network_mode(config, host, &mut errors);
     one(errors)
+}
+
+/// `--storage-opt size=`: what the container may write, in bytes. There are no other options.
+pub(crate) fn storage_limit(host: &HostConfig) -> Result<Option<u64>> {
+    let mut limit = None;
+    for (key, value) in host.storage_opt.iter().flatten() {
+        if !key.eq_ignore_ascii_case("size") {
+            return Err(Error::invalid(format!("Unknown option {key}")));
+        }
+        let bytes = log::ram_in_bytes(value).filter(|bytes| *bytes > 0);
+        limit = Some(bytes.ok_or_else(|| Error::invalid(format!("invalid size: '{value}'")))?);
+    }
+    Ok(limit)
 }
 
 /// Several errors as one, a line each, as Go joins them.

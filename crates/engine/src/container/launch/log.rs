@@ -102,16 +102,26 @@ fn sizes(driver: LogDriver, options: &BTreeMap<String, String>) -> Result<(Optio
 
 /// go-units' `FromHumanSize`: decimal units.
 fn bytes(text: &str) -> Option<u64> {
+    size(text, 1000.0)
+}
+
+/// go-units' `RAMInBytes`: binary units, with or without the `i`.
+pub(crate) fn ram_in_bytes(text: &str) -> Option<u64> {
+    let lower = text.trim().to_ascii_lowercase();
+    size(&lower.replacen("ib", "b", 1), 1024.0)
+}
+
+fn size(text: &str, base: f64) -> Option<u64> {
     let lower = text.trim().to_ascii_lowercase();
     let digits = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
     let number: f64 = lower[..digits].parse().ok()?;
     let unit = match lower[digits..].trim().trim_end_matches('b') {
         "" => 1.0,
-        "k" => 1e3,
-        "m" => 1e6,
-        "g" => 1e9,
-        "t" => 1e12,
-        "p" => 1e15,
+        "k" => base,
+        "m" => base.powi(2),
+        "g" => base.powi(3),
+        "t" => base.powi(4),
+        "p" => base.powi(5),
         _ => return None,
     };
     Some((number * unit) as u64)

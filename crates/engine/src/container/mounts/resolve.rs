@@ -124,13 +124,7 @@ impl Engine {
                     .name
                     .parse()
                     .map_err(|error: image::DigestError| Error::internal(error.to_string()))?;
-                match &self.store.chain_paths(&id)?[..] {
-                    [layer] => below(layer.clone(), &point.subpath),
-                    _ => Err(Error::new(
-                        api::ErrorKind::NotImplemented,
-                        format!("mount image {}: images of several layers cannot be mounted", point.source),
-                    )),
-                }
+                below(self.store.image_folder(&id)?, &point.subpath)
             }
         }
     }
