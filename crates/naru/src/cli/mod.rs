@@ -27,6 +27,7 @@ mod values;
 mod container;
 mod contexts;
 mod image;
+mod manifest;
 mod network;
 mod registry;
 mod system;
@@ -153,6 +154,11 @@ static VERBS: &[Verb] = &[
     verb!(system::inspect, ["inspect"], "[OPTIONS] NAME|ID [NAME|ID...]", "Return low-level information on objects"),
     verb!(registry::login, ["login"], "[OPTIONS] [SERVER]", "Authenticate to a registry"),
     verb!(registry::logout, ["logout"], "[SERVER]", "Log out from a registry"),
+    verb!(manifest::annotate, ["manifest annotate"], "[OPTIONS] MANIFEST_LIST MANIFEST", "Add additional information to a local image manifest"),
+    verb!(manifest::create, ["manifest create"], "[OPTIONS] MANIFEST_LIST MANIFEST [MANIFEST...]", "Create a local manifest list for annotating and pushing to a registry"),
+    verb!(manifest::inspect, ["manifest inspect"], "[OPTIONS] [MANIFEST_LIST] MANIFEST", "Display an image manifest, or manifest list"),
+    verb!(manifest::push, ["manifest push"], "[OPTIONS] MANIFEST_LIST", "Push a manifest list to a repository"),
+    verb!(manifest::rm, ["manifest rm"], "MANIFEST_LIST [MANIFEST_LIST...]", "Delete one or more manifest lists from local storage"),
     verb!(network::connect, ["network connect"], "[OPTIONS] NETWORK CONTAINER", "Connect a container to a network"),
     verb!(network::create, ["network create"], "[OPTIONS] NETWORK", "Create a network"),
     verb!(network::disconnect, ["network disconnect"], "[OPTIONS] NETWORK CONTAINER", "Disconnect a container from a network"),
@@ -181,6 +187,7 @@ static GROUPS: &[(&str, &str)] = &[
     ("container", "Manage containers"),
     ("context", "Manage contexts"),
     ("image", "Manage images"),
+    ("manifest", "Manage image manifests and manifest lists"),
     ("network", "Manage networks"),
     ("system", "Manage Naru"),
     ("volume", "Manage volumes"),
