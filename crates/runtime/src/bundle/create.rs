@@ -103,11 +103,9 @@ fn create_in(
     {
         plan.cgroup = None;
     }
-    if plan.cgroup.is_none() {
-        if plan.resources != cgroup::Resources::default() {
-            let message = "cannot set limits: the container could not join or create a cgroup (rootless, and none is delegated)";
-            return Err(Error::Status(message.to_owned()));
-        }
+    if plan.cgroup.is_none() && plan.resources != cgroup::Resources::default() {
+        let message = "cannot set limits: the container could not join or create a cgroup (rootless, and none is delegated)";
+        return Err(Error::Status(message.to_owned()));
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut record = Record {
