@@ -20,13 +20,26 @@ pub struct Cgroup {
     path: String,
 }
 
-/// What a new process needs to get into a cgroup: be cloned into the first, write "0" into each of the others.
+/// What a new process needs to get into a cgroup: be cloned into the first, then [`Entry::join`].
 #[derive(Debug)]
 pub struct Entry {
     /// The folder in the v2 tree, for `CLONE_INTO_CGROUP`.
     pub unified: Option<OwnedFd>,
-    /// `cgroup.procs` of each v1 hierarchy, open for writing.
-    pub procs: Vec<OwnedFd>,
+    /// `tasks` of each v1 hierarchy, open for writing.
+    tasks: Vec<(PathBuf, OwnedFd)>,
+}
+
+impl Entry {
+    /// Moves the calling process, which must have one thread, into the v1 cgroups.
+    ///
+    /// A thread that moves itself and nobody else needs no lock against forks (Linux 5.17): whoever writes another's pid, or his
+    /// own to `cgroup.procs`, waits up to 15 ms for a grace period.
+    pub fn join(&self) -> Result<()> {
+        for (path, file) in &self.tasks {
+            rustix::io::write(file, b"0").map_err(|error| Error::io("join", path, error))?;
+        }
+        Ok(())
+    }
 }
 
 impl Cgroup {
@@ -82,12 +95,12 @@ impl Cgroup {
         mount.join(self.path.trim_start_matches('/'))
     }
 
-    fn unified(&self) -> Option<PathBuf> {
+    pub(crate) fn unified(&self) -> Option<PathBuf> {
         self.host.unified.as_deref().map(|mount| self.under(mount))
     }
 
     /// The v1 folder of a controller, if it exists.
-    fn controller(&self, name: &str) -> Option<PathBuf> {
+    pub(crate) fn controller(&self, name: &str) -> Option<PathBuf> {
         self.host
             .hierarchy(name)
             .map(|hierarchy| self.under(&hierarchy.mount))
@@ -155,11 +168,11 @@ impl Cgroup {
 
     /// Opens what a process about to be cloned needs to get in. Folders that do not exist are left out.
     pub fn entry(&self) -> Result<Entry> {
-        let mut entry = Entry { unified: None, procs: Vec::new() };
+        let mut entry = Entry { unified: None, tasks: Vec::new() };
         for hierarchy in &self.host.hierarchies {
-            let file = self.under(&hierarchy.mount).join("cgroup.procs");
+            let file = self.under(&hierarchy.mount).join("tasks");
             match rustix::fs::open(&file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
-                Ok(file) => entry.procs.push(file),
+                Ok(tasks) => entry.tasks.push((file, tasks)),
                 Err(Errno::NOENT) => {}
                 Err(error) => return Err(Error::io("open", &file, error)),
             }
@@ -258,7 +271,12 @@ impl Cgroup {
     pub fn frozen(&self) -> Result<bool> {
         match self.freezer_v1() {
             Some(file) => Ok(files::read(&file)?.trim() != "THAWED"),
-            None => Ok(files::number(&self.need_unified()?.join("cgroup.freeze"))? == Some(1)),
+            None => {
+                let folder = self.need_unified()?;
+                // The second says it also when a cgroup above was frozen.
+                Ok(files::number(&folder.join("cgroup.freeze"))? == Some(1)
+                    || files::flat_keyed(&folder.join("cgroup.events"))?.get("frozen") == Some(&1))
+            }
         }
     }
 

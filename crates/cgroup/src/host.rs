@@ -1,9 +1,7 @@
-//! Which cgroup file systems this host has, and the switch that makes cgroup v1 moves fast.
+//! Which cgroup file systems this host has.
 
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -118,26 +116,6 @@ impl Host {
 /// mountinfo writes space, tab, newline and backslash as octal.
 fn unescape(text: &str) -> String {
     text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
-}
-
-/// On hosts with cgroup v1 the kernel waits up to 15 ms for a grace period whenever a process changes its cgroup, unless one
-/// hierarchy is mounted with `favordynmods`. This makes such a hierarchy, detached and without controllers; the effect lasts as
-/// long as the descriptor is open. `None` where it is not needed (pure v2) or not possible.
-pub fn hold_dynmods() -> Option<OwnedFd> {
-    hold_dynmods_on(&Host::detect().ok()?)
-}
-
-/// As [`hold_dynmods`], for one who knows the host's layout already.
-pub fn hold_dynmods_on(host: &Host) -> Option<OwnedFd> {
-    if host.is_v2() {
-        return None;
-    }
-    let context = rustix::mount::fsopen("cgroup", FsOpenFlags::FSOPEN_CLOEXEC).ok()?;
-    rustix::mount::fsconfig_set_flag(&context, "none").ok()?;
-    rustix::mount::fsconfig_set_string(&context, "name", format!("naru-{}", std::process::id())).ok()?;
-    rustix::mount::fsconfig_set_flag(&context, "favordynmods").ok()?;
-    rustix::mount::fsconfig_create(&context).ok()?;
-    rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).ok()
 }
 
 #[cfg(test)]

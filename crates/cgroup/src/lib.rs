@@ -5,6 +5,7 @@
 //! like only with such a limit). On a hybrid host it has one in the v2 tree too: without controllers, but with `cgroup.kill`.
 #![forbid(unsafe_code)]
 
+mod details;
 mod devices;
 mod error;
 mod files;
@@ -16,9 +17,10 @@ mod stats;
 mod v1;
 mod v2;
 
+pub use details::{Counter, Cpuset, Details};
 pub use error::{Error, Result};
 pub use group::{Cgroup, Entry};
-pub use host::{Hierarchy, Host, hold_dynmods, hold_dynmods_on};
+pub use host::{Hierarchy, Host};
 pub use oom::OomWatch;
 pub use resources::*;
 pub use stats::*;

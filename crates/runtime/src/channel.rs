@@ -10,6 +10,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
@@ -109,12 +110,14 @@ impl Channel {
 
     /// Launcher: a message that is there already.
     pub fn try_receive(&self) -> Option<Message> {
+        if self.is_ready(Duration::ZERO) { self.receive().ok().flatten() } else { None }
+    }
+
+    /// Launcher: whether there is something to receive, waited for no longer than this.
+    pub fn is_ready(&self, patience: Duration) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&now)) {
-            Ok(1) => self.receive().ok().flatten(),
-            _ => None,
-        }
+        let Ok(patience) = Timespec::try_from(patience) else { return false };
+        matches!(poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&patience)), Ok(1))
     }
 
     /// Launcher: the next message; `None` is the end.

@@ -2,7 +2,7 @@
 //! takes no lock, leaves by `_exit` only; an error goes over the [`Channel`](crate::channel::Channel).
 //!
 //! ```text
-//!   (user namespace: wait) ─ private mounts ─ root ─ mounts ─ /dev ─ wait (v1 cgroups, hooks) ─ pivot_root ─ names, sysctls ─
+//!   v1 cgroups ─ (user namespace: wait) ─ private mounts ─ root ─ mounts ─ /dev ─ (hooks: wait) ─ pivot_root ─ names, sysctls ─
 //!   read-only and masked paths ─ [process::run] user, capabilities, filter, execve
 //! ```
 
@@ -13,10 +13,10 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
-use rustix::process::DumpableBehavior;
 
 use crate::error::{During, LaunchError, Result};
 use crate::filesystem::{self, New, Overlay};
+use crate::launch::{cgroup_error, set_oom_score};
 use crate::plan::{LaunchPlan, Mount, MountSource, Namespace};
 use crate::prepare::{self, Prepared, Ready, describe};
 use crate::process::{self, Surroundings};
@@ -31,10 +31,8 @@ pub struct Setup<'a> {
     pub streams: Streams,
     pub console_size: Option<(u16, u16)>,
     pub around: Surroundings,
-    /// When the launcher says go.
-    pub wait: Wait,
-    /// Processes of another container can see this one.
-    pub observed: bool,
+    /// The cgroup.
+    pub entry: Option<cgroup::Entry>,
     /// Change the root without `pivot_root`.
     pub no_pivot: bool,
     /// Stay in the launcher's session keyring.
@@ -43,27 +41,18 @@ pub struct Setup<'a> {
     pub become_root: bool,
 }
 
-/// When the child waits for the launcher.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
-    /// Never.
-    No,
-    /// Before anything else: it has no ids yet, or a namespace depends on the cgroup.
-    First,
-    /// When the mounts are done: the launcher's work runs beside the child's.
-    Later,
-}
-
 /// Does all of it; returns only on failure.
 pub fn run(setup: &mut Setup<'_>) -> Result<Infallible> {
     let (plan, channel) = (setup.plan, &setup.around.channel);
-    if setup.observed {
-        // A copy of the launcher must not be traced or looked into by a container that it has just joined (CVE-2016-9962).
-        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-            .during("launch", || "set the process not dumpable".to_owned())?;
+    if let Some(entry) = &setup.entry {
+        // While we are who the launcher is, and before a cgroup namespace begins.
+        entry.join().map_err(cgroup_error)?;
     }
-    if setup.wait == Wait::First {
+    if plan.namespaces.user != Namespace::Host {
+        // It writes who is who.
         channel.wait()?;
+    } else if let Some(score) = plan.process.oom_score_adj {
+        set_oom_score(&setup.around.proc, score)?;
     }
     if setup.become_root {
         become_root()?;
@@ -91,9 +80,6 @@ pub fn run(setup: &mut Setup<'_>) -> Result<Infallible> {
     }
     for (mount, fd) in late {
         set_read_only(fd).during("mount", || describe(mount))?;
-    }
-    if setup.wait == Wait::Later {
-        channel.wait()?;
     }
     if let Some(planned) = &plan.hooks {
         channel.ready()?;

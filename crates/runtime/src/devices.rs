@@ -111,9 +111,9 @@ pub fn is_null(fd: impl AsFd) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == makedev(1, 3)
 }
 
-/// The file at `path` for the terminal's console, made if missing.
+/// The file for the terminal's console, made if missing. A link could lead to a file that must not be covered (CVE-2025-52565).
 pub fn console(root: &Root) -> Result<OwnedFd, Errno> {
-    match root.open("/dev/console", OFlags::PATH) {
+    match root.open_ordinary("/dev/console", OFlags::PATH) {
         Err(Errno::NOENT) => root.file("/dev/console"),
         result => result,
     }

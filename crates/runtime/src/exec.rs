@@ -6,11 +6,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::{Mode, OFlags};
-use rustix::process::DumpableBehavior;
 
 use crate::channel;
 use crate::error::{During, LaunchError, Result};
-use crate::launch::{cgroup_error, end, join_cgroups, listen, set_oom_score};
+use crate::hidden::Hidden;
+use crate::launch::{cgroup_error, end, listen, set_oom_score};
 use crate::plan::ExecPlan;
 use crate::process::{self, Surroundings};
 use crate::root::Root;
@@ -42,6 +42,7 @@ pub fn exec_preserving(
     let pid = rustix::process::Pid::from_raw(target.pid).ok_or_else(|| LaunchError::other("exec", gone()))?;
     let pidfd =
         rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).during("exec", gone)?;
+    refuse_frozen(target)?;
     let is_inside = rootless::is_inside();
     let (namespaces, own_pids) = namespaces(target.pid, is_inside)?;
     let entry = target.cgroup.as_ref().map(cgroup::Cgroup::entry).transpose().map_err(cgroup_error)?;
@@ -54,10 +55,12 @@ pub fn exec_preserving(
     let mut around = Surroundings { preserve_fds, listener, ..gathered };
 
     let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref()).map(AsFd::as_fd);
+    let hidden = Hidden::hide()?;
     let mut parents_end = Some(ours);
     let body = || {
         drop(parents_end.take());
-        let Err(error) = inside(plan, &pidfd, namespaces, &streams, console_size, &mut around);
+        let joining = Joining { pidfd: &pidfd, namespaces, entry: entry.as_ref() };
+        let Err(error) = inside(plan, &joining, &streams, console_size, &mut around);
         around.channel.failed(&error);
         1
     };
@@ -72,16 +75,12 @@ pub fn exec_preserving(
         let left = entered.leave();
         (child?, left)
     };
+    drop(hidden);
     drop(around);
     let Some(channel) = parents_end else { return Err(LaunchError::other("exec", what())) };
     let mut terminal = None;
     let started = left.and_then(|()| {
-        join_cgroups(entry.as_ref().map_or(&[], |entry| &entry.procs), child.pid)?;
-        if let Some(score) = plan.oom_score_adj {
-            set_oom_score(child.pid, score)?;
-        }
-        channel.go().during("exec", what)?;
-        listen(&channel, &mut terminal, || Ok(()))?;
+        listen(&channel, &mut terminal, || Ok(()), || refuse_frozen(target))?;
         sys::process::start_ticks(child.pid).during("exec", what)
     });
     match started {
@@ -93,10 +92,28 @@ pub fn exec_preserving(
             Ok(Launched { pid: child.pid, pidfd: child.pidfd, terminal, cgroup, start_ticks })
         }
         Err(error) => {
-            end(&child.pidfd);
+            if is_frozen(target) {
+                // It dies when it thaws, which must not be waited for.
+                let _ = sys::signal::send(&child.pidfd, sys::signal::KILL);
+            } else {
+                end(&child.pidfd);
+            }
             Err(error)
         }
     }
+}
+
+/// A process that comes into a frozen cgroup stops at once, and so would the launcher, for as long as it stays frozen.
+fn refuse_frozen(target: &ExecTarget) -> Result<()> {
+    match is_frozen(target) {
+        true => Err(LaunchError::other("exec", "cannot exec in a paused container")),
+        false => Ok(()),
+    }
+}
+
+fn is_frozen(target: &ExecTarget) -> bool {
+    // A host without a freezer freezes nobody.
+    target.cgroup.as_ref().is_some_and(|cgroup| cgroup.frozen().unwrap_or(false))
 }
 
 /// The namespaces of a process, as flags of `setns`, and whether it has a pid namespace of its own. The user namespace only if it is
@@ -126,23 +143,32 @@ fn namespaces(pid: i32, is_inside: bool) -> Result<(u64, bool)> {
     Ok((flags, !is_inside || differs("pid")?))
 }
 
+/// What the child enters.
+struct Joining<'a> {
+    pidfd: &'a OwnedFd,
+    namespaces: u64,
+    entry: Option<&'a cgroup::Entry>,
+}
+
 fn inside(
     plan: &ExecPlan,
-    pidfd: &OwnedFd,
-    namespaces: u64,
+    joining: &Joining<'_>,
     streams: &Streams,
     console_size: Option<(u16, u16)>,
     around: &mut Surroundings,
 ) -> Result<Infallible> {
-    // Before anybody in the container sees us (CVE-2016-9962).
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .during("exec", || "set the process not dumpable".to_owned())?;
-    // The launcher's own cgroup must not pay for what follows, nor the cgroup namespace begin there.
-    around.channel.wait()?;
+    if let Some(entry) = joining.entry {
+        // The launcher's own cgroup must not pay for what follows.
+        entry.join().map_err(cgroup_error)?;
+    }
+    if let Some(score) = plan.oom_score_adj {
+        // While we have a say over it.
+        set_oom_score(&around.proc, score)?;
+    }
     child::new_keyring()?;
-    sys::namespace::setns(pidfd, namespaces)
+    sys::namespace::setns(joining.pidfd, joining.namespaces)
         .during("namespaces", || "join the namespaces of the container".to_owned())?;
-    if namespaces & sys::clone::NEWUSER != 0 {
+    if joining.namespaces & sys::clone::NEWUSER != 0 {
         child::become_root()?;
     }
     let what = || "open the root of the container".to_owned();

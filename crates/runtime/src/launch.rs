@@ -2,13 +2,15 @@
 //! v1 cgroups, hooks), until the program runs. On an error nothing stays: no process, no cgroup, no mount.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use cgroup::Cgroup;
 use rustix::process::{WaitId, WaitIdOptions};
 
 use crate::channel::{self, Channel, Message};
-use crate::child::{self, Setup, Wait};
+use crate::child::{self, Setup};
 use crate::error::{During, LaunchError, Result, reason};
+use crate::hidden::Hidden;
 use crate::join;
 use crate::plan::{LaunchPlan, Mount, MountSource, Namespace};
 use crate::prepare::{self, Prepared, Ready};
@@ -62,16 +64,7 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
     let prepared = prepare::prepare(plan, &group)?;
     let is_inside = prepared.is_inside;
     let entry = if is_grouped { Some(group.entry().map_err(cgroup_error)?) } else { None };
-    let procs = entry.as_ref().map_or(&[][..], |entry| &entry.procs);
-    let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref());
-
     let own_user = plan.namespaces.user != Namespace::Host;
-    let wait = match () {
-        () if own_user => Wait::First,
-        () if !procs.is_empty() && plan.namespaces.cgroup == Namespace::New => Wait::First,
-        () if !procs.is_empty() || plan.process.oom_score_adj.is_some() => Wait::Later,
-        () => Wait::No,
-    };
     let what = || "start the container's process".to_owned();
     let (ours, theirs) = channel::pair().during("launch", what)?;
     let proc = rustix::io::fcntl_dupfd_cloexec(&prepared.proc, 3).during("launch", what)?;
@@ -87,24 +80,25 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
             gate: extras.gate,
             preserve_fds: extras.preserve_fds,
             listener: listener::connect(&plan.process, "creating")?,
-            ..Surroundings::gather(theirs, proc, plan.namespaces.user != Namespace::Host)?
+            ..Surroundings::gather(theirs, proc, own_user)?
         },
         no_pivot: extras.no_pivot,
         keep_keyring: extras.keep_keyring,
         become_root: own_user || extras.entered,
-        wait,
-        observed: join::is_observed(&plan.namespaces),
+        entry,
         prepared,
     };
 
     let mut parents_end = Some(ours);
+    let unified = setup.entry.as_mut().and_then(|entry| entry.unified.take());
+    let unified = unified.as_ref().map(AsFd::as_fd);
     let body = || {
         drop(parents_end.take());
         let Err(error) = child::run(&mut setup);
         setup.around.channel.failed(&error);
         1
     };
-    let unified = unified.map(AsFd::as_fd);
+    let hidden = join::is_observed(&plan.namespaces).then(Hidden::hide).transpose()?;
     let namespaces = &plan.namespaces;
     let is_one_way = matches!(namespaces.user, Namespace::Path(_))
         || is_inside && join::is_needed(namespaces, netns.as_ref());
@@ -123,6 +117,7 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
         let child = sys::clone3(flags, unified, body).during("launch", what);
         (child, entered.leave())
     };
+    drop(hidden);
     drop(umask);
     let child = child?;
     let Setup { prepared, around, .. } = setup;
@@ -133,7 +128,7 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
     };
     let mut terminal = None;
     let started = left.and_then(|()| {
-        supervise(plan, &prepared, (&group, procs), wait, child.pid, &channel, &mut terminal)?;
+        supervise(plan, &prepared, &group, child.pid, &channel, &mut terminal)?;
         sys::process::start_ticks(child.pid).during("launch", what)
     });
     match started {
@@ -164,20 +159,20 @@ pub(crate) fn end(pidfd: &OwnedFd) {
 fn supervise(
     plan: &LaunchPlan,
     prepared: &Prepared,
-    (group, procs): (&Cgroup, &[OwnedFd]),
-    wait: Wait,
+    group: &Cgroup,
     pid: i32,
     channel: &Channel,
     terminal: &mut Option<OwnedFd>,
 ) -> Result<()> {
     let help = || -> Result<()> {
         let namespaces = &plan.namespaces;
+        if namespaces.user == Namespace::Host {
+            return Ok(());
+        }
         if namespaces.user == Namespace::New {
             id_maps::write(pid, &namespaces.uid_mappings, &namespaces.gid_mappings)?;
         }
-        if namespaces.user != Namespace::Host {
-            map_mounts(plan, prepared, pid)?;
-        }
+        map_mounts(plan, prepared, pid)?;
         if owns_cgroup(plan) {
             let (uid, gid) = user_namespace::user_outside(pid, &plan.process.user)?;
             match group.give_to(uid, gid) {
@@ -186,26 +181,24 @@ fn supervise(
                 result => result.map_err(cgroup_error)?,
             }
         }
-        join_cgroups(procs, pid)?;
         if let Some(score) = plan.process.oom_score_adj {
-            set_oom_score(pid, score)?;
+            // The child has no say over it in a user namespace of its own.
+            allow_refusal(std::fs::write(format!("/proc/{pid}/oom_score_adj"), score.to_string()), score)?;
         }
-        if wait != Wait::No {
-            channel.go().during("launch", || "tell the container's process to go on".to_owned())?;
-        }
-        Ok(())
+        channel.go().during("launch", || "tell the container's process to go on".to_owned())
     };
     let helped = help();
     if let Err(error) = helped {
         return Err(first_cause(channel, error));
     }
-    listen(channel, terminal, || match &plan.hooks {
+    let run_hooks = || match &plan.hooks {
         Some(planned) => {
             hooks::run(&planned.prestart, "prestart", planned, "creating", pid)?;
             hooks::run(&planned.create_runtime, "createRuntime", planned, "creating", pid)
         }
         None => Ok(()),
-    })
+    };
+    listen(channel, terminal, run_hooks, || Ok(()))
 }
 
 /// The runtime specification, "Cgroup ownership": in a user namespace, a container that can write to the root of its own cgroup
@@ -242,33 +235,35 @@ fn map_mounts(plan: &LaunchPlan, prepared: &Prepared, pid: i32) -> Result<()> {
     Ok(())
 }
 
-/// v1: there is no cloning into a cgroup.
-pub(crate) fn join_cgroups(procs: &[OwnedFd], pid: i32) -> Result<()> {
-    let text = pid.to_string();
-    for file in procs {
-        rustix::io::write(file, text.as_bytes())
-            .during("cgroup", || "unable to apply cgroup configuration: join the cgroup".to_owned())?;
-    }
-    Ok(())
-}
-
-pub(crate) fn set_oom_score(pid: i32, score: i32) -> Result<()> {
-    let file = format!("/proc/{pid}/oom_score_adj");
-    match std::fs::write(file, score.to_string()) {
-        // Without privileges it can only go up; runc and Docker live with that.
+/// Without privileges the score can only go up; runc and Docker live with that.
+pub(crate) fn allow_refusal(result: std::io::Result<()>, score: i32) -> Result<()> {
+    match result {
         Err(error) if matches!(error.kind(), std::io::ErrorKind::PermissionDenied) => Ok(()),
         result => result.during("oom score", || format!("set oom_score_adj to {score}")),
     }
 }
 
-/// Listens until the program runs. `ready` is done when the child asks for hooks.
+/// Child: sets its own score.
+pub(crate) fn set_oom_score(proc: &OwnedFd, score: i32) -> Result<()> {
+    let written = crate::process::write_proc(proc, "self/oom_score_adj", &score.to_string());
+    allow_refusal(written.map_err(Into::into), score)
+}
+
+/// How long the child may be silent before somebody looks what holds it up.
+const SILENCE: Duration = Duration::from_millis(200);
+
+/// Listens until the program runs. `ready` is done when the child asks for hooks, `silent` again and again while it says nothing.
 pub(crate) fn listen(
     channel: &Channel,
     terminal: &mut Option<OwnedFd>,
     ready: impl Fn() -> Result<()>,
+    silent: impl Fn() -> Result<()>,
 ) -> Result<()> {
     let mut executing = false;
     loop {
+        while !channel.is_ready(SILENCE) {
+            silent()?;
+        }
         match channel.receive().during("launch", || "listen to the container's process".to_owned())? {
             Some(Message::Ready) => {
                 ready()?;

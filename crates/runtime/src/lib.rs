@@ -19,6 +19,7 @@ mod error;
 mod exec;
 mod filesystem;
 mod gate;
+mod hidden;
 mod hooks;
 mod host_mount;
 mod id_maps;

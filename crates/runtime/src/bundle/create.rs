@@ -128,8 +128,6 @@ fn create_in(
         hooks: plan.hooks.clone(),
     };
     store::write(folder, &record)?;
-    // On v1 each move of a process would wait for a grace period.
-    let _dynmods = cgroup::hold_dynmods_on(host);
     let gate = create.hold.then(|| gate::make(folder)).transpose()?;
     let options = Launch {
         stdio: create.stdio,

@@ -66,8 +66,6 @@ fn serve(options: Options) -> anyhow::Result<()> {
         rootless::configure(&mut config, settings.cgroup_parent.is_some());
     }
     let _root = lock_root(&config.root)?;
-    // While this is open, moving a process between cgroups costs no grace period (cgroup v1).
-    let _dynmods = cgroup::hold_dynmods();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let listening = listen::open(&settings, &config.run_dir)?;

@@ -25,7 +25,8 @@ pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
     let group = container.group()?;
     let stats = || -> Result<()> {
         let stats = group.stats().map_err(runtime::bundle::Error::from)?;
-        say("stats", id, Some(describe(&stats)))
+        let details = group.details().map_err(runtime::bundle::Error::from)?;
+        say("stats", id, Some(describe(&stats, &details)))
     };
     if flags.switch("stats") {
         stats()?;
@@ -89,29 +90,25 @@ fn duration(text: &str) -> Option<Duration> {
 }
 
 /// runc's shape (its `types/events.go`), which containerd and cAdvisor read.
-fn describe(stats: &cgroup::Stats) -> Value {
-    let limit = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
-    let entries = |entries: &[cgroup::IoEntry]| {
-        let entry = |entry: &cgroup::IoEntry| json!({ "major": entry.major, "minor": entry.minor, "op": entry.operation, "value": entry.value });
-        entries.iter().map(entry).collect::<Vec<_>>()
-    };
-    let memory = &stats.memory;
-    let counter = |usage: u64, max: u64, limit: u64, failures: u64| json!({ "limit": limit, "usage": usage, "max": max, "failcnt": failures });
+fn describe(stats: &cgroup::Stats, details: &cgroup::Details) -> Value {
+    let counter = |usage: u64, max: u64, limit: Option<u64>, failures: u64| json!({ "limit": limit.unwrap_or(u64::MAX), "usage": usage, "max": max, "failcnt": failures });
+    let detail = |entry: &cgroup::Counter| counter(entry.usage, entry.max, entry.limit, entry.failures);
+    let (cpu, memory) = (&stats.cpu, &stats.memory);
     let mut data = json!({
         "cpu": {
-            "usage": { "total": stats.cpu.usage, "kernel": stats.cpu.system, "user": stats.cpu.user },
+            "usage": { "total": cpu.usage, "kernel": cpu.system, "user": cpu.user },
             "throttling": {
-                "periods": stats.cpu.periods,
-                "throttledPeriods": stats.cpu.throttled_periods,
-                "throttledTime": stats.cpu.throttled_time,
+                "periods": cpu.periods,
+                "throttledPeriods": cpu.throttled_periods,
+                "throttledTime": cpu.throttled_time,
             },
         },
-        "cpuset": { "cpus": null, "mems": null },
+        "cpuset": { "cpus": details.cpuset.cpus, "mems": details.cpuset.mems },
         "memory": {
-            "usage": counter(memory.usage, memory.max_usage, limit(memory.limit), memory.failures),
-            "swap": counter(memory.swap, 0, u64::MAX, 0),
-            "kernel": counter(0, 0, u64::MAX, 0),
-            "kernelTCP": counter(0, 0, u64::MAX, 0),
+            "usage": counter(memory.usage, memory.max_usage, memory.limit, memory.failures),
+            "swap": detail(&details.swap),
+            "kernel": detail(&details.kernel),
+            "kernelTCP": detail(&details.kernel_tcp),
             "raw": memory.stats,
         },
         "pids": { "current": stats.pids.current },
@@ -123,8 +120,19 @@ fn describe(stats: &cgroup::Stats) -> Value {
         "intel_rdt": {},
         "network_interfaces": null,
     });
-    if !stats.cpu.per_cpu.is_empty() {
-        data["cpu"]["usage"]["percpu"] = json!(stats.cpu.per_cpu);
+    let by_processor = [
+        ("percpu", &cpu.per_cpu),
+        ("percpu_kernel", &details.per_cpu_system),
+        ("percpu_user", &details.per_cpu_user),
+    ];
+    for (name, times) in by_processor.into_iter().filter(|(_, times)| !times.is_empty()) {
+        data["cpu"]["usage"][name] = json!(times);
+    }
+    for (name, value) in &details.cpuset.settings {
+        data["cpuset"][name] = json!(value);
+    }
+    for (size, pages) in &details.hugetlb {
+        data["hugetlb"][size] = json!({ "usage": pages.usage, "max": pages.max, "failcnt": pages.failures });
     }
     if let Some(limit) = stats.pids.limit {
         data["pids"]["limit"] = json!(limit);
@@ -133,6 +141,11 @@ fn describe(stats: &cgroup::Stats) -> Value {
         data["memory"]["cache"] = json!(cache);
     }
     data
+}
+
+fn entries(entries: &[cgroup::IoEntry]) -> Vec<Value> {
+    let entry = |entry: &cgroup::IoEntry| json!({ "major": entry.major, "minor": entry.minor, "op": entry.operation, "value": entry.value });
+    entries.iter().map(entry).collect()
 }
 
 #[cfg(test)]

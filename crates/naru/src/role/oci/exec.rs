@@ -1,6 +1,8 @@
 //! `exec`: another process in a container, described by flags or by a file as `config.json`'s `process`.
 
-use runtime::bundle::Container;
+use std::time::Duration;
+
+use runtime::bundle::{Container, Status};
 use runtime::{ExecPlan, Launched, Stdio, UserSpec};
 
 use super::arguments::{Flag, Order, Parsed, parse};
@@ -52,6 +54,7 @@ fn exec(globals: &Globals, words: &[String]) -> Result<i32> {
     if let (Some(group), Some(below)) = (&target.cgroup, flags.value("cgroup")) {
         target.cgroup = Some(sub_cgroup(group, below)?);
     }
+    wait_until_resumed(&container);
     let signals = if detach { None } else { Some(foreground::Signals::take()?) };
     let launched = runtime::exec_preserving(&target, &plan, Stdio::Inherit, None, preserve)
         .map_err(runtime::bundle::Error::from)?;
@@ -59,6 +62,14 @@ fn exec(globals: &Globals, words: &[String]) -> Result<i32> {
     match signals {
         Some(signals) => foreground::wait(&launched, &signals),
         None => Ok(0),
+    }
+}
+
+/// A process that comes into a frozen cgroup stops before it has a program. With `--ignore-paused` it comes when the container
+/// goes on, and until then signals end the waiting.
+fn wait_until_resumed(container: &Container) {
+    while container.status() == Status::Paused {
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
