@@ -1,29 +1,111 @@
-//! The runtime itself is killed, at any moment: what `delete --force` is given is enough to remove everything.
+//! The runtime itself is killed, before each of its steps: what `delete --force` is given is enough to remove everything.
 
-use std::time::Duration;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
 
-use crate::world::World;
+use serde_json::json;
+
+use crate::world::{World, wait_until};
+
+/// The calls by which the runtime changes something, or lets a process of the container go on.
+const STEPS: &str = "mkdir,mkdirat,rmdir,unlink,unlinkat,rename,renameat,write,sendmsg,clone,clone3,bind,connect,setns,fsmount,open_tree,signalfd4,pidfd_send_signal,waitid";
+
+/// Runs a verb until its step number `step`, where it is killed; `false` when it has no such step.
+fn killed_at(world: &World, verb: &[&str], step: usize) -> bool {
+    let command = world.command(verb);
+    let status = Command::new("strace")
+        .args(["-qq", "-o", "/dev/null", "-e", "signal=none", "-e"])
+        .arg(format!("inject={STEPS}:signal=SIGKILL:when={step}"))
+        .arg(command.get_program())
+        .args(command.get_args())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    // strace ends as what it traced.
+    match (status.signal(), status.code()) {
+        (Some(9), _) => true,
+        (_, Some(0)) => false,
+        other => panic!("{verb:?} at step {step}: {other:?}"),
+    }
+}
+
+fn has_strace() -> bool {
+    let found = Command::new("strace").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    found.is_ok_and(|status| status.success()) || {
+        eprintln!("skipped: needs strace");
+        false
+    }
+}
+
+/// Whether a process of the container, or of ours on its way to become one, is there: they have its id in their environment or
+/// in their arguments.
+fn has_process(world: &World) -> bool {
+    let is_its = |text: Vec<u8>| text.windows(world.id.len()).any(|part| part == world.id.as_bytes());
+    std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        ["cmdline", "environ"].iter().any(|file| std::fs::read(entry.path().join(file)).is_ok_and(is_its))
+    })
+}
+
+/// Kills a verb at each step, on a container that `before` has made ready, and deletes it.
+fn at_each_step(args: &[&str], before: &[&str], verb: &[&str]) {
+    let Some(world) = World::new(args).filter(|_| has_strace()) else { return };
+    world.change(|config| config["process"]["env"] = json!(["PATH=/bin", format!("WORLD={}", world.id)]));
+    let bundle = world.bundle();
+    let with_bundle = |words: &[&str]| {
+        let mut words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        if ["create", "run"].contains(&words[0].as_str()) {
+            words.extend(["--bundle".to_owned(), bundle.to_str().unwrap().to_owned()]);
+        }
+        words.push(world.id.clone());
+        words
+    };
+    let mut step = 1;
+    loop {
+        if !before.is_empty() {
+            world.launch(before).ok();
+        }
+        let mut words = with_bundle(verb);
+        if verb[0] == "exec" {
+            words.extend(["sleep", "100"].map(str::to_owned));
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let killed = killed_at(&world, &words, step);
+        world.verb(&["delete", "--force"]).ok();
+        world.check_nothing_left();
+        // One that was born and not yet in its cgroup goes by itself.
+        wait_until("the last process to go", || !has_process(&world));
+        if !killed {
+            break;
+        }
+        step += 1;
+    }
+    println!("{} has {} steps", verb[0], step - 1);
+    assert!(step > 3, "{} has more steps than that", verb[0]);
+}
 
 #[test]
-fn killed_while_it_creates() {
-    let Some(world) = World::new(&["sleep", "100"]) else { return };
-    let bundle = world.bundle();
-    for verb in ["create", "run"] {
-        for step in 0..40 {
-            let mut command = world.command(&[verb, "--bundle", bundle.to_str().unwrap(), &world.id]);
-            let null = std::process::Stdio::null;
-            let mut child = command.stdout(null()).stderr(null()).spawn().unwrap();
-            // Steps of a fraction of what the whole takes: somewhere between any two of its own.
-            std::thread::sleep(Duration::from_micros(step * 400));
-            let _ = child.kill();
-            child.wait().unwrap();
-            world.verb(&["delete", "--force"]).ok();
-            world.check_nothing_left();
-        }
-    }
-    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
-        let root = std::fs::read_link(entry.ok()?.path().join("cwd")).ok()?;
-        root.starts_with(&bundle).then_some(root)
-    });
-    assert_eq!(processes.count(), 0);
+fn while_it_creates() {
+    at_each_step(&["sleep", "100"], &[], &["create"]);
+}
+
+#[test]
+fn while_it_runs() {
+    at_each_step(&["true"], &[], &["run"]);
+}
+
+#[test]
+fn while_it_starts() {
+    at_each_step(&["sleep", "100"], &["create"], &["start"]);
+}
+
+#[test]
+fn while_it_executes() {
+    at_each_step(&["sleep", "100"], &["run", "-d"], &["exec", "-d"]);
+}
+
+#[test]
+fn while_it_deletes() {
+    at_each_step(&["sleep", "100"], &["create"], &["delete", "--force"]);
 }

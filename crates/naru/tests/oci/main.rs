@@ -1,5 +1,6 @@
 //! `naru oci` from outside, as an engine drives it: one process a verb. Needs root and busybox-static.
 
+mod attack;
 mod containerd;
 mod engines;
 mod exec;

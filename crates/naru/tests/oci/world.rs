@@ -14,6 +14,7 @@ pub struct World {
     folder: tempfile::TempDir,
     /// The container's id, also the last part of its cgroup's path.
     pub id: String,
+    program: PathBuf,
 }
 
 /// What a command did.
@@ -59,7 +60,8 @@ impl World {
         }
         let folder = tempfile::tempdir().unwrap();
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let world = Self { folder, id: format!("naru-oci-test-{}-{count}", std::process::id()) };
+        let id = format!("naru-oci-test-{}-{count}", std::process::id());
+        let world = Self { folder, id, program: PathBuf::from(NARU) };
         let bin = world.bundle().join("rootfs/bin");
         std::fs::create_dir_all(&bin).unwrap();
         std::fs::copy("/bin/busybox", bin.join("busybox")).unwrap();
@@ -97,22 +99,76 @@ impl World {
 
     /// `naru oci --root …` with these arguments.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(NARU);
+        let mut command = Command::new(&self.program);
         command.arg("oci").arg("--root").arg(self.path("state")).args(arguments);
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         command
     }
 
+    /// The runtime's program.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Drives a copy of the runtime from now on, which may come to harm.
+    pub fn own_program(&mut self) -> PathBuf {
+        let program = self.path("naru");
+        std::fs::copy(NARU, &program).unwrap();
+        self.program.clone_from(&program);
+        program
+    }
+
+    /// Compiles a C program into the root's /bin, static: what an attacker brings along.
+    pub fn compile(&self, name: &str, source: &str) {
+        self.compile_with(name, source, &["-static"]);
+    }
+
+    /// As [`Self::compile`], with flags for the compiler.
+    pub fn compile_with(&self, name: &str, source: &str, flags: &[&str]) {
+        let file = self.path(&format!("{name}.c"));
+        std::fs::write(&file, source).unwrap();
+        let mut compiler = Command::new("cc");
+        compiler
+            .args(["-O1", "-w", "-o"])
+            .arg(self.bundle().join("rootfs/bin").join(name))
+            .args(flags)
+            .arg(&file);
+        let output = compiler.output().expect("run cc, which linked this test");
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Another bundle with the same root and another configuration.
+    pub fn bundle_beside(&self, name: &str, change: impl FnOnce(&mut Value)) -> PathBuf {
+        let folder = self.path(name);
+        std::fs::create_dir(&folder).unwrap();
+        let text = std::fs::read(self.bundle().join("config.json")).unwrap();
+        let mut config: Value = serde_json::from_slice(&text).unwrap();
+        config["root"]["path"] = json!(self.bundle().join("rootfs"));
+        config["linux"]["cgroupsPath"] = json!(format!("/{}/{name}", self.id));
+        change(&mut config);
+        std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+        folder
+    }
+
+    /// Runs a line by the host's shell, in the world's folder.
+    pub fn shell(&self, line: &str) -> Done {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).current_dir(self.folder.path()).stdin(Stdio::null());
+        done(command)
+    }
+
+    /// Runs a verb as [`Self::shell`] does, with `before` before it: `exec setpriv …`.
+    pub fn shell_verb(&self, before: &str, words: &[&str]) -> Done {
+        let command = self.command(words);
+        let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_str().unwrap().replace('\'', "'\\''"));
+        let words: Vec<String> =
+            std::iter::once(command.get_program()).chain(command.get_args()).map(quoted).collect();
+        self.shell(&format!("{before} {}", words.join(" ")))
+    }
+
     /// Runs it. What a container that stays keeps open is a file, not our pipe.
     pub fn oci(&self, arguments: &[&str]) -> Done {
-        let (out, err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
-        let status = self
-            .command(arguments)
-            .stdout(out.try_clone().unwrap())
-            .stderr(err.try_clone().unwrap())
-            .status()
-            .unwrap();
-        Done::new(Output { status, stdout: content(out), stderr: content(err) })
+        done(self.command(arguments))
     }
 
     /// A verb with flags, and the container's id.
@@ -172,6 +228,12 @@ impl Drop for World {
             self.check_nothing_left();
         }
     }
+}
+
+fn done(mut command: Command) -> Done {
+    let (out, err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+    let status = command.stdout(out.try_clone().unwrap()).stderr(err.try_clone().unwrap()).status().unwrap();
+    Done::new(Output { status, stdout: content(out), stderr: content(err) })
 }
 
 fn content(mut file: std::fs::File) -> Vec<u8> {
