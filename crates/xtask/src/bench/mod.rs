@@ -3,8 +3,13 @@
 //!
 //! Everything happens inside a network and mount namespace of its own with temporary roots, and is gone afterwards.
 
+mod api;
+mod bundles;
+mod filter;
 mod image;
 mod images;
+mod launch;
+mod many;
 mod memory;
 mod peers;
 mod table;
@@ -25,10 +30,17 @@ struct Options {
     rounds: usize,
     only: Vec<String>,
     inside: bool,
+    /// See [`bundles::APART`]: the bundle and the program.
+    bundles: Option<(PathBuf, PathBuf)>,
 }
+
+const NAMES: &str = "run-none, run-bridge, exec, pull, pull-large, pull-delta, transfers, rmi-many, images, ps, memory, oci, launch, exec-floor, seccomp, many";
 
 pub fn run(arguments: &[String]) -> Result<()> {
     let options = Options::parse(arguments)?;
+    if let Some((bundle, naru)) = &options.bundles {
+        return bundles::measure(bundle, naru, options.rounds);
+    }
     if !options.inside {
         return enter_namespaces(arguments);
     }
@@ -43,7 +55,6 @@ pub fn run(arguments: &[String]) -> Result<()> {
     if wanted("run-none") {
         let command = |peer: &Peer| peer.command(&["run", "--rm", "--network", "none", "busybox", "true"]);
         rows.push(measure("run --rm, no network", &bench.peers, options.rounds, command)?);
-        rows.push(measure_bundles(&bench, options.rounds)?);
     }
     if wanted("run-bridge") {
         let command = |peer: &Peer| peer.command(&["run", "--rm", "busybox", "true"]);
@@ -89,16 +100,29 @@ pub fn run(arguments: &[String]) -> Result<()> {
             peer.command(&["ps", "-a"])
         })?);
     }
-    table::print(&rows);
+    if wanted("launch") {
+        rows.push(launch::start(&bench, options.rounds)?);
+    }
+    if wanted("exec-floor") {
+        rows.push(launch::exec(&bench, options.rounds)?);
+    }
+    if wanted("seccomp") {
+        rows.extend(filter::install(&bench, options.rounds)?);
+    }
+    let held = table::print(&rows);
     if wanted("memory") {
         memory::print(&bench)?;
     }
-    Ok(())
+    let bundles = if wanted("oci") { bundles::print(&bench, options.rounds) } else { Ok(()) };
+    if wanted("many") {
+        many::print(&bench)?;
+    }
+    held.and(bundles)
 }
 
 impl Options {
     fn parse(arguments: &[String]) -> Result<Self> {
-        let mut options = Self { rounds: 15, only: Vec::new(), inside: false };
+        let mut options = Self { rounds: 15, only: Vec::new(), inside: false, bundles: None };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
@@ -108,10 +132,12 @@ impl Options {
                     options.rounds = value.parse().with_context(|| format!("--rounds {value}"))?;
                 }
                 "--only" => {
-                    let value = arguments
-                        .next()
-                        .context("--only takes names: run-none,run-bridge,exec,pull,pull-large,pull-delta,transfers,rmi-many,images,ps,memory")?;
+                    let value = arguments.next().with_context(|| format!("--only takes names: {NAMES}"))?;
                     options.only = value.split(',').map(str::to_owned).collect();
+                }
+                bundles::APART => {
+                    let (bundle, naru) = (arguments.next(), arguments.next());
+                    options.bundles = bundle.zip(naru).map(|(bundle, naru)| (bundle.into(), naru.into()));
                 }
                 other => bail!("unknown option {other}"),
             }
@@ -169,22 +195,6 @@ fn measure(name: &str, peers: &[Peer], rounds: usize, command: impl Fn(&Peer) ->
             let took = timed(command(peer)).with_context(|| format!("{name}: {}", peer.name))?;
             if round > 0 {
                 row.add(&peer.name, took);
-            }
-        }
-    }
-    Ok(row)
-}
-
-/// The bare runtimes, which only start a prepared bundle: beside Naru's whole `run --rm` of the same program.
-fn measure_bundles(bench: &Bench, rounds: usize) -> Result<Row> {
-    let mut row = Row::new("… beside bare runtimes (bundle)");
-    for round in 0..=rounds {
-        let naru = bench.naru().command(&["run", "--rm", "--network", "none", "busybox", "true"]);
-        let runs = std::iter::once(("naru", naru)).chain(bench.bundle_runs(round));
-        for (name, command) in runs {
-            let took = timed(command).with_context(|| name.to_owned())?;
-            if round > 0 {
-                row.add(name, took);
             }
         }
     }

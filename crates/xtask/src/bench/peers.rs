@@ -30,10 +30,13 @@ pub struct Bench {
     image_peers: Vec<Peer>,
     pub dir: tempfile::TempDir,
     services: Vec<Child>,
-    bundle: PathBuf,
 }
 
 impl Peer {
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).args(arguments).stdin(Stdio::null());
@@ -60,9 +63,7 @@ impl Bench {
     /// Starts what is installed and gives each engine the busybox image.
     pub fn start(naru: PathBuf) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("naru-bench-").tempdir()?;
-        let bundle = dir.path().join("bundle");
-        let mut bench =
-            Self { peers: Vec::new(), image_peers: Vec::new(), dir, services: Vec::new(), bundle };
+        let mut bench = Self { peers: Vec::new(), image_peers: Vec::new(), dir, services: Vec::new() };
         bench.add_naru(naru);
         bench.add_docker()?;
         bench.add_podman();
@@ -76,7 +77,6 @@ impl Bench {
             peer.ok(&["tag", &name, "busybox"])?;
         }
         bench.leave_out_those_that_run_nothing();
-        bench.make_bundle()?;
         Ok(bench)
     }
 
@@ -102,6 +102,7 @@ impl Bench {
         self.peers.iter().chain(&self.image_peers)
     }
 
+    /// A place in the bench's own folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -209,39 +210,6 @@ impl Bench {
             .context("run skopeo")?;
         ensure!(output.status.success(), "skopeo copy: {}", String::from_utf8_lossy(&output.stderr));
         Ok(())
-    }
-
-    /// A bundle with runc's default configuration, an own busybox root and no terminal.
-    fn make_bundle(&self) -> Result<()> {
-        let Some(runc) = find("runc") else { return Ok(()) };
-        fs::create_dir_all(self.bundle.join("rootfs/bin"))?;
-        fs::copy("/bin/busybox", self.bundle.join("rootfs/bin/true"))?;
-        let output = Command::new(runc).arg("spec").current_dir(&self.bundle).output()?;
-        ensure!(output.status.success(), "runc spec: {}", String::from_utf8_lossy(&output.stderr));
-        let path = self.bundle.join("config.json");
-        let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&path)?)?;
-        config["process"]["terminal"] = false.into();
-        config["process"]["args"] = serde_json::json!(["/bin/true"]);
-        Ok(fs::write(path, serde_json::to_vec(&config)?)?)
-    }
-
-    pub fn bundle_runs(&self, round: usize) -> Vec<(&'static str, Command)> {
-        let run = |name: &'static str| {
-            let mut command = Command::new(find(name)?);
-            command.args([
-                "--root",
-                &self.path(&format!("{name}-state")).display().to_string(),
-                "run",
-                "--bundle",
-            ]);
-            command.arg(&self.bundle).arg(format!("bench-{name}-{round}")).stdin(Stdio::null());
-            // A runtime may refuse this machine's cgroup layout: then it is no peer here.
-            command.output().ok().filter(|output| output.status.success())?;
-            let mut again = Command::new(command.get_program());
-            again.args(command.get_args()).stdin(Stdio::null());
-            Some((name, again))
-        };
-        ["crun", "runc"].into_iter().filter_map(run).collect()
     }
 }
 

@@ -5,11 +5,32 @@ pub struct Row {
     name: String,
     samples: Vec<(String, Vec<f64>)>,
     notes: Vec<String>,
+    bars: Vec<(f64, &'static str)>,
 }
 
 impl Row {
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), samples: Vec::new(), notes: Vec::new() }
+        Self { name: name.to_owned(), samples: Vec::new(), notes: Vec::new(), bars: Vec::new() }
+    }
+
+    /// Promises that Naru's median is at most so many times that of a peer, if it is there.
+    pub fn at_most(mut self, factor: f64, peer: &'static str) -> Self {
+        self.bars.push((factor, peer));
+        self
+    }
+
+    /// What is said about each promise that can be judged, and whether it holds.
+    fn verdicts(&self) -> Vec<(String, bool)> {
+        let median_of = |wanted: &str| {
+            self.samples.iter().find(|(name, _)| name == wanted).map(|(_, samples)| median(samples))
+        };
+        let verdict = |(factor, peer): &(f64, &'static str)| {
+            let ratio = median_of("naru")? / median_of(peer)?;
+            let holds = ratio <= *factor;
+            let word = if holds { "holds" } else { "DOES NOT HOLD" };
+            Some((format!("  {ratio:.2} × {peer}, at most {factor} × is promised: {word}"), holds))
+        };
+        self.bars.iter().filter_map(verdict).collect()
     }
 
     pub fn add(&mut self, peer: &str, milliseconds: f64) {
@@ -35,7 +56,9 @@ impl Row {
     }
 }
 
-pub fn print(rows: &[Row]) {
+/// Prints the rows; an error says which promises do not hold.
+pub fn print(rows: &[Row]) -> anyhow::Result<()> {
+    let mut broken = Vec::new();
     for row in rows {
         println!("{}", row.name);
         for line in row.lines() {
@@ -44,7 +67,15 @@ pub fn print(rows: &[Row]) {
         for note in &row.notes {
             println!("  {note}");
         }
+        for (text, holds) in row.verdicts() {
+            println!("{text}");
+            if !holds {
+                broken.push(row.name.as_str());
+            }
+        }
     }
+    anyhow::ensure!(broken.is_empty(), "does not hold: {}", broken.join("; "));
+    Ok(())
 }
 
 fn median(samples: &[f64]) -> f64 {
@@ -60,6 +91,17 @@ fn median(samples: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn promises() {
+        let mut row = Row::new("x").at_most(0.5, "one").at_most(0.3, "two").at_most(0.1, "absent");
+        for (peer, value) in [("naru", 1.0), ("one", 2.0), ("two", 2.5)] {
+            row.add(peer, value);
+        }
+        let holds: Vec<bool> = row.verdicts().iter().map(|(_, holds)| *holds).collect();
+        assert_eq!(holds, [true, false]);
+        assert!(print(&[row]).unwrap_err().to_string().contains("does not hold: x"));
+    }
 
     #[test]
     fn medians_and_ratios() {
