@@ -33,6 +33,8 @@ pub struct Setup<'a> {
     pub around: Surroundings,
     /// The cgroup.
     pub entry: Option<cgroup::Entry>,
+    /// The out-of-memory score, if it is another than the launcher's.
+    pub oom_score: Option<i32>,
     /// Change the root without `pivot_root`.
     pub no_pivot: bool,
     /// Stay in the launcher's session keyring.
@@ -51,7 +53,7 @@ pub fn run(setup: &mut Setup<'_>) -> Result<Infallible> {
     if plan.namespaces.user != Namespace::Host {
         // It writes who is who.
         channel.wait()?;
-    } else if let Some(score) = plan.process.oom_score_adj {
+    } else if let Some(score) = setup.oom_score {
         set_oom_score(&setup.around.proc, score)?;
     }
     if setup.become_root {
@@ -110,7 +112,10 @@ pub fn run(setup: &mut Setup<'_>) -> Result<Infallible> {
         set_read_only(root.fd()).during("rootfs", || "make the root read-only".to_owned())?;
     }
     masks::read_only(&plan.readonly_paths, &root)?;
-    masks::mask(&plan.masked_paths, &root, &setup.prepared.null, &setup.prepared.empty)?;
+    let null = std::mem::take(&mut setup.prepared.null);
+    if let Some(empty) = setup.prepared.empty.take() {
+        masks::mask(&plan.masked_paths, &root, null, empty)?;
+    }
     streams::install(&setup.streams, terminal.as_ref())?;
     drop(terminal);
     process::run(&plan.process, &root, &mut setup.around, plan.hooks.as_ref())

@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::channel;
 use crate::error::{During, LaunchError, Result};
 use crate::hidden::Hidden;
-use crate::launch::{cgroup_error, end, listen, set_oom_score};
+use crate::launch::{cgroup_error, end, listen, new_oom_score, set_oom_score};
 use crate::plan::ExecPlan;
 use crate::process::{self, Surroundings};
 use crate::root::Root;
@@ -56,10 +56,11 @@ pub fn exec_preserving(
 
     let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref()).map(AsFd::as_fd);
     let hidden = Hidden::hide()?;
+    let oom_score = new_oom_score(plan.oom_score_adj);
     let mut parents_end = Some(ours);
     let body = || {
         drop(parents_end.take());
-        let joining = Joining { pidfd: &pidfd, namespaces, entry: entry.as_ref() };
+        let joining = Joining { pidfd: &pidfd, namespaces, entry: entry.as_ref(), oom_score };
         let Err(error) = inside(plan, &joining, &streams, console_size, &mut around);
         around.channel.failed(&error);
         1
@@ -148,6 +149,7 @@ struct Joining<'a> {
     pidfd: &'a OwnedFd,
     namespaces: u64,
     entry: Option<&'a cgroup::Entry>,
+    oom_score: Option<i32>,
 }
 
 fn inside(
@@ -161,7 +163,7 @@ fn inside(
         // The launcher's own cgroup must not pay for what follows.
         entry.join().map_err(cgroup_error)?;
     }
-    if let Some(score) = plan.oom_score_adj {
+    if let Some(score) = joining.oom_score {
         // While we have a say over it.
         set_oom_score(&around.proc, score)?;
     }

@@ -86,6 +86,7 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
         keep_keyring: extras.keep_keyring,
         become_root: own_user || extras.entered,
         entry,
+        oom_score: new_oom_score(plan.process.oom_score_adj),
         prepared,
     };
 
@@ -241,6 +242,13 @@ pub(crate) fn allow_refusal(result: std::io::Result<()>, score: i32) -> Result<(
         Err(error) if matches!(error.kind(), std::io::ErrorKind::PermissionDenied) => Ok(()),
         result => result.during("oom score", || format!("set oom_score_adj to {score}")),
     }
+}
+
+/// The score that a child has to change: one that it is born with needs no call.
+pub(crate) fn new_oom_score(wanted: Option<i32>) -> Option<i32> {
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj").ok();
+    let own: Option<i32> = own.and_then(|text| text.trim().parse().ok());
+    wanted.filter(|wanted| own != Some(*wanted))
 }
 
 /// Child: sets its own score.

@@ -37,9 +37,15 @@ pub fn read_only(paths: &[String], root: &Root) -> Result<()> {
 const FOLDERS: [&str; 5] =
     ["/proc/acpi", "/proc/asound", "/proc/scsi", "/sys/devices/virtual/powercap", "/sys/firmware"];
 
+/// How many of the paths are likely to be files of the container: its kernel is the host's.
+pub fn likely_files(paths: &[String]) -> usize {
+    let is_file = |path: &&String| !FOLDERS.contains(&path.as_str()) && Path::new(path).exists();
+    paths.iter().filter(is_file).count()
+}
+
 /// Covers files by the null device and folders by an empty one. Missing ones are passed over.
-pub fn mask(paths: &[String], root: &Root, null: &OwnedFd, empty: &OwnedFd) -> Result<()> {
-    let (mut files, mut folders) = (Cover::new(null), Cover::new(empty));
+pub fn mask(paths: &[String], root: &Root, null: Vec<OwnedFd>, empty: OwnedFd) -> Result<()> {
+    let (mut files, mut folders) = (Cover::new(null), Cover::new(vec![empty]));
     for path in paths {
         let what = || format!("can't mask path {path:?}");
         let target = match root.open(path, OFlags::PATH) {
@@ -58,41 +64,40 @@ pub fn mask(paths: &[String], root: &Root, null: &OwnedFd, empty: &OwnedFd) -> R
         .during("masked paths", what)?;
         keep(target);
     }
-    files.spare.into_iter().chain(folders.spare).for_each(keep);
+    files.leave();
+    folders.leave();
     Ok(())
 }
 
-/// One object to cover paths with: the first time it is attached itself, then copies of it (only what is attached can be
-/// copied, before Linux 6.15).
-struct Cover<'a> {
-    first: &'a OwnedFd,
-    attached: bool,
-    /// A copy that was refused by a path of the other kind.
-    spare: Option<OwnedFd>,
+/// One object to cover paths with: as many mounts of it as were made before, then copies of one that is attached (only what is
+/// attached can be copied, before Linux 6.15).
+struct Cover {
+    ready: Vec<OwnedFd>,
+    attached: Option<OwnedFd>,
 }
 
-impl<'a> Cover<'a> {
-    fn new(first: &'a OwnedFd) -> Self {
-        Self { first, attached: false, spare: None }
+impl Cover {
+    fn new(ready: Vec<OwnedFd>) -> Self {
+        Self { ready, attached: None }
     }
 
     fn put(&mut self, target: impl AsFd) -> Result<(), Errno> {
-        if !self.attached {
-            filesystem::attach(self.first, target)?;
-            self.attached = true;
-            return Ok(());
-        }
-        let copy = match self.spare.take() {
-            Some(spare) => spare,
-            None => filesystem::clone_tree(self.first, Path::new(""), false, true)?,
+        let mount = match (self.ready.pop(), &self.attached) {
+            (Some(mount), _) => mount,
+            (None, Some(attached)) => filesystem::clone_tree(attached, Path::new(""), false, true)?,
+            (None, None) => return Err(Errno::BADF),
         };
-        match filesystem::attach(&copy, target) {
-            Ok(()) => keep(copy),
-            Err(error) => {
-                self.spare = Some(copy);
-                return Err(error);
-            }
+        if let Err(error) = filesystem::attach(&mount, target) {
+            self.ready.push(mount);
+            return Err(error);
+        }
+        if let Some(attached) = self.attached.replace(mount) {
+            keep(attached);
         }
         Ok(())
+    }
+
+    fn leave(self) {
+        self.ready.into_iter().chain(self.attached).for_each(keep);
     }
 }

@@ -11,6 +11,7 @@ use crate::cgroup_view::{self, CgroupView};
 use crate::devices;
 use crate::error::{During, LaunchError, Result};
 use crate::filesystem::{self, New, Overlay};
+use crate::masks;
 use crate::plan::{Device, LaunchPlan, Mount, MountSource, Namespace, Propagation, PropagationKind, RootFs};
 use crate::rootless;
 
@@ -35,10 +36,10 @@ pub struct Prepared {
     pub rootfs: Option<Overlay>,
     /// One for each mount of the plan.
     pub mounts: Vec<Ready>,
-    /// The host's null device, to cover files with.
-    pub null: OwnedFd,
+    /// The host's null device, to cover files with: so many as there are likely to be, and at least one.
+    pub null: Vec<OwnedFd>,
     /// An empty read-only folder, to cover folders with.
-    pub empty: OwnedFd,
+    pub empty: Option<OwnedFd>,
     /// The host's /proc: surely procfs, whatever the container has there.
     pub proc: OwnedFd,
     /// The mount at /dev that has its nodes, links and mount points already.
@@ -69,11 +70,12 @@ pub fn prepare(plan: &LaunchPlan, cgroup: &cgroup::Cgroup) -> Result<Prepared> {
     };
     let host_nodes =
         if in_user_namespace && plan.populate_dev { host_nodes(&plan.devices) } else { Vec::new() };
+    let null = (0..masks::likely_files(&plan.masked_paths).max(1)).map(|_| null_device()).collect::<Result<Vec<_>>>()?;
     Ok(Prepared {
         rootfs: Some(rootfs(&plan.rootfs)?),
         mounts,
-        null: null_device()?,
-        empty: empty_folder()?,
+        null,
+        empty: Some(empty_folder()?),
         proc: host_proc()?,
         populated_dev,
         host_nodes,

@@ -28,6 +28,8 @@ pub struct Surroundings {
     pub last_capability: u32,
     /// The process is in another user namespace than the launcher.
     pub own_user: bool,
+    /// The launcher is root by each of its ids, and so is whoever it clones into its own user namespace.
+    pub is_root: bool,
     /// Capabilities that can be given at all.
     pub available: u64,
     /// What the program's start waits for, see [`crate::Extras::gate`].
@@ -49,6 +51,7 @@ impl Surroundings {
             ignored: sys::signal::ignored().during("launch", what)?,
             last_capability: sys::caps::last(),
             own_user,
+            is_root: !own_user && sys::process::is_root(),
             available,
             gate: None,
             listener: None,
@@ -112,6 +115,10 @@ fn chdir_failed(process: &Process) -> String {
 /// Goes to the folder as root, since the user may not be allowed to look at the folders above. `false`: only the user may go there
 /// (a network file system that does not trust root).
 fn enter_cwd(process: &Process, root: &Root) -> Result<bool> {
+    if process.cwd == "/" {
+        // Where pivot_root and setns have left us.
+        return Ok(true);
+    }
     let mut result = rustix::process::chdir(process.cwd.as_str());
     if result == Err(Errno::NOENT) && process.create_cwd {
         root.folder(&process.cwd).during("cwd", || format!("mkdir {}", process.cwd))?;
@@ -158,11 +165,13 @@ fn become_user(process: &Process, identity: &Identity, around: &Surroundings) ->
     if identity.uid != 0 {
         rustix::thread::set_keep_capabilities(true).during("user", || "keep capabilities".to_owned())?;
     }
-    let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
-    rustix::thread::set_thread_res_gid(gid, gid, gid)
-        .during("user", || format!("setgid {}", identity.gid))?;
-    rustix::thread::set_thread_res_uid(uid, uid, uid)
-        .during("user", || format!("setuid {}", identity.uid))?;
+    if (identity.uid, identity.gid) != (0, 0) || !around.is_root {
+        let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+        rustix::thread::set_thread_res_gid(gid, gid, gid)
+            .during("user", || format!("setgid {}", identity.gid))?;
+        rustix::thread::set_thread_res_uid(uid, uid, uid)
+            .during("user", || format!("setuid {}", identity.uid))?;
+    }
     let wanted = &process.capabilities;
     if identity.uid != 0 && process.seccomp.is_some() && !process.no_new_privs {
         // The filter needs CAP_SYS_ADMIN, and the change of user has emptied the effective set.

@@ -74,6 +74,18 @@ pub fn set_memory_policy(mode: i32, nodes: &[u64]) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, nodes.as_ptr(), bits) })
 }
 
+/// Whether the real, effective and saved ids of user and group are all 0.
+pub fn is_root() -> bool {
+    let (mut user, mut group) = ([1; 3], [1; 3]);
+    let ([real, effective, saved], [real_group, effective_group, saved_group]) = (&mut user, &mut group);
+    // SAFETY: each call writes three integers that live across it.
+    let read = unsafe {
+        libc::getresuid(real, effective, saved) == 0
+            && libc::getresgid(real_group, effective_group, saved_group) == 0
+    };
+    read && user == [0; 3] && group == [0; 3]
+}
+
 /// A copy of a descriptor that this process was started with, by its number (`LISTEN_FDS`); close-on-exec.
 pub fn inherited_fd(number: i32) -> io::Result<std::os::fd::OwnedFd> {
     use std::os::fd::FromRawFd;

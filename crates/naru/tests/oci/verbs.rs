@@ -1,6 +1,7 @@
 //! What can be asked of, and done to, a container that runs.
 
 use std::io::{BufRead, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -61,6 +62,27 @@ fn all_its_processes_get_a_signal() {
 }
 
 #[test]
+fn a_process_for_a_paused_container_waits_and_can_be_called_off() {
+    let Some(world) = World::new(&["sleep", "100"]) else { return };
+    world.launch(&["run", "-d"]).ok();
+    world.verb(&["pause"]).ok();
+    let start = || world.command(&["exec", "--ignore-paused", &world.id, "true"]).spawn().unwrap();
+    let (mut one, mut other) = (start(), start());
+    // Until it has looked, a signal ends it all the same.
+    rustix::process::kill_process(rustix::process::Pid::from_child(&one), rustix::process::Signal::TERM)
+        .unwrap();
+    assert_eq!(one.wait().unwrap().signal(), Some(15));
+    let tasks = |kind: &str| world.verb(&["ps", "-f", kind]).ok();
+    assert_eq!(
+        tasks("json").matches(|letter: char| letter == ',').count(),
+        0,
+        "nobody comes into a frozen cgroup"
+    );
+    world.verb(&["resume"]).ok();
+    assert!(other.wait().unwrap().success());
+}
+
+#[test]
 fn limits_are_updated() {
     let Some(world) = World::new(&["sleep", "100"]) else { return };
     world.launch(&["run", "-d"]).ok();
@@ -94,6 +116,13 @@ fn what_it_uses_is_told() {
     assert_eq!((&event["type"], &event["id"]), (&json!("stats"), &json!(world.id)));
     assert_eq!(event["data"]["pids"]["current"], 1);
     assert!(event["data"]["memory"]["usage"]["usage"].as_u64().unwrap() > 0);
+    let (cpuset, memory) = (&event["data"]["cpuset"], &event["data"]["memory"]);
+    assert!(!cpuset["cpus"].as_array().unwrap().is_empty() && !cpuset["mems"].as_array().unwrap().is_empty());
+    assert!(cpuset["sched_load_balance"].is_i64(), "{cpuset}");
+    for part in ["usage", "swap", "kernel", "kernelTCP"] {
+        assert!(memory[part]["limit"].is_u64() && memory[part]["failcnt"] == 0, "{part}: {memory}");
+    }
+    assert!(event["data"]["hugetlb"].is_object());
     // Again and again, until it ends.
     let mut command = world.command(&["events", "--interval", "20ms", &world.id]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();

@@ -11,6 +11,7 @@ pub const CASES: &[crate::Case] = &[
     ("exec_errors", errors),
     ("exec_in_a_user_namespace", user_namespace),
     ("exec_into_a_container_that_has_ended", ended),
+    ("exec_into_a_frozen_container_is_refused", frozen),
     ("a_terminal", terminal),
     ("exec_with_a_terminal", exec_terminal),
     ("exec_sees_no_descriptor_of_the_host", descriptors),
@@ -42,6 +43,21 @@ fn target(launched: &Launched) -> ExecTarget {
 fn run(launched: &Launched, plan: &ExecPlan) -> Output {
     let (streams, stdio) = Streams::pair();
     collect(&exec(&target(launched), plan, stdio, None).unwrap(), streams)
+}
+
+/// Whoever starts a process waits for it, and would for as long as the container is frozen.
+fn frozen() {
+    let world = World::new();
+    let container = sleeper(&world, |_| ());
+    let plan = process(&world, &["true"]);
+    let group = container.0.cgroup.clone();
+    group.freeze().unwrap();
+    let (_streams, stdio) = Streams::pair();
+    let error = exec(&target(&container.0), &plan, stdio, None).unwrap_err();
+    assert_eq!(error.message, "cannot exec in a paused container");
+    group.thaw().unwrap();
+    assert_eq!(run(&container.0, &plan).code, 0);
+    stop(&world, container);
 }
 
 fn joins() {

@@ -43,7 +43,6 @@ fn check(world: &World, outside: &PathBuf) {
     // It may be refused, when a name was gone in the wrong moment, but it may not touch anything outside.
     let touched: Vec<_> = std::fs::read_dir(outside).unwrap().collect();
     assert!(touched.is_empty(), "made outside of the root: {touched:?} ({})", done.err);
-    assert!(!done.out.contains(outside.to_str().unwrap()) && !done.out.contains("/../"), "{}", done.out);
     if done.code == 0 {
         assert!(done.out.contains("/deep"), "{}", done.out);
     }

@@ -1,4 +1,4 @@
-//! A /dev that the attacker brings along, whose names change while the runtime uses them: a null device that is a link would
+//! A /dev of the attacker's image, whose names change while the runtime uses them: a null device that is a link would
 //! "mask" paths by whatever it points to (CVE-2025-31133), a terminal or console that is a link would put something else at
 //! /dev/console or the terminal somewhere else (CVE-2025-52565). Stopped by never using the container's own: the host's null
 //! device and the terminal are mounted by descriptor, and the console may not be a link.
@@ -15,10 +15,10 @@ use crate::world::World;
 /// What the container sees: kind of file and device number of each path, and whether a victim could be written.
 const LOOK: &str = "for path in $PATHS; do busybox stat -c '%n %F %t:%T' $path; done";
 
-/// A container whose /dev is a folder of the attacker's, with `name` a link to `victim` every other moment.
+/// A container whose /dev is the image's, with a link to `victim` that takes the place of `name`.
 fn world_with_dev(name: &str, victim: &str) -> Option<(World, PathBuf)> {
     let world = World::new(&["busybox", "sh", "-c", LOOK])?;
-    let dev = world.path("dev");
+    let dev = world.bundle().join("rootfs/dev");
     std::fs::create_dir(&dev).unwrap();
     symlink(victim, dev.join(format!("evil-{name}"))).unwrap();
     world.change(|config| {
@@ -26,10 +26,6 @@ fn world_with_dev(name: &str, victim: &str) -> Option<(World, PathBuf)> {
         mounts.retain(|mount| {
             !mount["destination"].as_str().unwrap().starts_with("/dev") || mount["destination"] == "/dev/pts"
         });
-        let bind =
-            json!({ "destination": "/dev", "type": "bind", "source": dev, "options": ["rbind", "rw"] });
-        let proc = mounts.iter().position(|mount| mount["destination"] == "/proc").unwrap();
-        mounts.insert(proc + 1, bind);
         config["process"]["env"].as_array_mut().unwrap().push(json!("PATHS=/proc/keys /proc/timer_list"));
     });
     Some((world, dev))

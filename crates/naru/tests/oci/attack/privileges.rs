@@ -23,8 +23,10 @@ fn has_none(out: &str) {
 
 /// A shell as uid 1000, by a program whose file would take over CAP_NET_RAW (13) from the inheritable set.
 fn world() -> Option<World> {
-    let world = World::new(&["taker", "sh", "-c", LOOK])?;
-    let taker = world.bundle().join("rootfs/bin/taker");
+    let world = World::new(&["/taker/sh", "-c", LOOK])?;
+    let folder = world.bundle().join("rootfs/taker");
+    std::fs::create_dir(&folder).unwrap();
+    let taker = folder.join("sh");
     std::fs::copy("/bin/busybox", &taker).unwrap();
     // struct vfs_cap_data, revision 2, with the effective bit: permitted none, inheritable CAP_NET_RAW and CAP_KILL.
     let set: u32 = 1 << 13 | 1 << 5;
@@ -51,9 +53,8 @@ fn are_not_inherited_by_an_executed_process() {
     let Some(world) = world() else { return };
     world.change(|config| config["process"]["args"] = json!(["sleep", "100"]));
     world.launch(&["run", "-d"]).ok();
-    let exec = |flags: &[&str]| {
-        world.oci(&[&["exec"], flags, &[&world.id, "taker", "sh", "-c", LOOK]].concat()).ok()
-    };
+    let exec =
+        |flags: &[&str]| world.oci(&[&["exec"], flags, &[&world.id, "/taker/sh", "-c", LOOK]].concat()).ok();
     has_none(&exec(&[]));
     has_none(&exec(&["--cap", "CAP_NET_RAW"]));
 }
