@@ -70,7 +70,9 @@ pub fn prepare(plan: &LaunchPlan, cgroup: &cgroup::Cgroup) -> Result<Prepared> {
     };
     let host_nodes =
         if in_user_namespace && plan.populate_dev { host_nodes(&plan.devices) } else { Vec::new() };
-    let null = (0..masks::likely_files(&plan.masked_paths).max(1)).map(|_| null_device()).collect::<Result<Vec<_>>>()?;
+    let null = (0..masks::likely_files(&plan.masked_paths).max(1))
+        .map(|_| null_device())
+        .collect::<Result<Vec<_>>>()?;
     Ok(Prepared {
         rootfs: Some(rootfs(&plan.rootfs)?),
         mounts,
