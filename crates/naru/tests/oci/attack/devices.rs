@@ -73,7 +73,8 @@ fn the_terminal_is_the_one_that_was_made() {
     }
     world.change(|config| {
         config["process"]["terminal"] = json!(true);
-        let look = "busybox stat -c '%F %t' /dev/console; busybox tty; cat /dev/console < /dev/null; busybox stat -c '%F %t' -L /proc/self/fd/0";
+        let look =
+            "busybox stat -c '%F %t' /dev/console; busybox tty; busybox stat -c '%F %t' -L /proc/self/fd/0";
         config["process"]["args"] = json!(["busybox", "sh", "-c", look]);
     });
     let race = Race::between(&dev.join("pts"), &dev.join("evil-pts"));

@@ -20,7 +20,7 @@ fn as_a_link_is_refused() {
             symlink(target, rootfs.join(name)).unwrap();
             let error = world.launch(&["run"]).failed();
             assert!(
-                error.contains(&format!("filesystem {kind:?} must be mounted on ordinary directory")),
+                error.contains(kind) && error.contains("must be mounted on ordinary directory"),
                 "{error}"
             );
             world.check_nothing_left();
@@ -62,7 +62,7 @@ fn as_a_volume_takes_no_writes() {
         world.change(|config| config["mounts"].as_array_mut().unwrap().push(volume(target, &source)));
         let error = world.launch(&["run"]).failed();
         assert!(
-            error.contains(&format!("{target:?} cannot be mounted because it is inside /proc")),
+            error.contains(target) && error.contains("cannot be mounted because it is inside /proc"),
             "{error}"
         );
         world.check_nothing_left();
