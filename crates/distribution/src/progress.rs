@@ -44,9 +44,9 @@ pub enum Progress {
     /// Of an index only the manifest for one platform was pushed, because nothing else of it is here.
     PushedInsteadOfIndex {
         /// What could not be pushed.
-        index: Descriptor,
+        index: Box<Descriptor>,
         /// What was.
-        manifest: Descriptor,
+        manifest: Box<Descriptor>,
     },
 }
 

@@ -328,7 +328,10 @@ impl Push<'_> {
         blocking(self.store, "record digest", move |store| store.tag(&id, &name)).await?;
         (self.progress)(Progress::Pushed(pushed.clone()));
         if let Some(index) = plan.instead_of {
-            (self.progress)(Progress::PushedInsteadOfIndex { index, manifest: descriptor.clone() });
+            (self.progress)(Progress::PushedInsteadOfIndex {
+                index: Box::new(index),
+                manifest: Box::new(descriptor.clone()),
+            });
         }
         Ok(pushed)
     }
