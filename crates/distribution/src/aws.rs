@@ -131,6 +131,11 @@ pub enum Error {
     },
 }
 
+/// Whether a text holds any profile, read as either of the shared files.
+pub(crate) fn reads_profiles(text: &str) -> bool {
+    profile::Files::holds_any(text)
+}
+
 /// User name and password for an ECR registry, by the credentials that [`Environment`] leads to. `None` when the name is not
 /// one of ECR's, or nobody has AWS credentials here.
 pub async fn registry_auth(registries: &Registries, registry: &str) -> Result<Option<Auth>, Error> {

@@ -9,9 +9,9 @@
 //! The files are read anew for each operation: an edit counts from the next pull on. How insecure registries are found:
 //! [`insecure`]; which file says what: [`hosts_toml`], [`registries_conf`]. For users: docs/registries.md.
 
-mod hosts_toml;
+pub(crate) mod hosts_toml;
 mod insecure;
-mod registries_conf;
+pub(crate) mod registries_conf;
 #[cfg(test)]
 mod tests;
 

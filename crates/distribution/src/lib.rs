@@ -30,6 +30,8 @@ mod repository;
 pub mod resolve;
 mod search;
 mod session;
+#[doc(hidden)]
+pub mod texts;
 mod tls;
 mod url;
 

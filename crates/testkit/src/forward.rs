@@ -59,38 +59,34 @@ impl State {
             return self.socks(client);
         }
         let mut reader = BufReader::new(client.try_clone()?);
-        while let Some((line, headers)) = read_head(&mut reader)? {
-            let mut words = line.split(' ');
-            let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-            self.note(format!("{method} {target}"));
-            let given =
-                headers.iter().find(|(name, _)| name == "proxy-authorization").map(|(_, value)| value);
-            if self.authorization.is_some() && given != self.authorization.as_ref() {
-                return answer(&mut client, 407, &[("proxy-authenticate", "Basic")], b"");
-            }
-            if method == "CONNECT" {
-                let upstream = TcpStream::connect(local(target)?)?;
-                client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
-                return splice(client, upstream);
-            }
-            let Some((host, path)) = target.strip_prefix("http://").and_then(|rest| rest.split_once('/'))
-            else {
-                return answer(&mut client, 400, &[], b"not a URL");
-            };
-            let body = read_body(&mut reader, &headers)?;
-            let mut upstream = TcpStream::connect(local(host)?)?;
-            let mut head = format!("{method} /{path} HTTP/1.1\r\nconnection: close\r\n");
-            for (name, value) in
-                headers.iter().filter(|(name, _)| name != "connection" && name != "proxy-authorization")
-            {
-                head.push_str(&format!("{name}: {value}\r\n"));
-            }
-            upstream.write_all(format!("{head}\r\n").as_bytes())?;
-            upstream.write_all(&body)?;
-            // The answer ends with the connection, and ours with it.
-            io::copy(&mut upstream, &mut client)?;
-            return Ok(());
+        let Some((line, headers)) = read_head(&mut reader)? else { return Ok(()) };
+        let mut words = line.split(' ');
+        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        self.note(format!("{method} {target}"));
+        let given = headers.iter().find(|(name, _)| name == "proxy-authorization").map(|(_, value)| value);
+        if self.authorization.is_some() && given != self.authorization.as_ref() {
+            return answer(&mut client, 407, &[("proxy-authenticate", "Basic")], b"");
         }
+        if method == "CONNECT" {
+            let upstream = TcpStream::connect(local(target)?)?;
+            client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
+            return splice(client, upstream);
+        }
+        let Some((host, path)) = target.strip_prefix("http://").and_then(|rest| rest.split_once('/')) else {
+            return answer(&mut client, 400, &[], b"not a URL");
+        };
+        let body = read_body(&mut reader, &headers)?;
+        let mut upstream = TcpStream::connect(local(host)?)?;
+        let mut head = format!("{method} /{path} HTTP/1.1\r\nconnection: close\r\n");
+        for (name, value) in
+            headers.iter().filter(|(name, _)| name != "connection" && name != "proxy-authorization")
+        {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        upstream.write_all(format!("{head}\r\n").as_bytes())?;
+        upstream.write_all(&body)?;
+        // The answer ends with the connection, and ours with it.
+        io::copy(&mut upstream, &mut client)?;
         Ok(())
     }
 

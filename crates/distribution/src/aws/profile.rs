@@ -43,6 +43,14 @@ impl Files {
         self.sso_sessions.get(name)
     }
 
+    /// Whether a text sets anything, as either file.
+    pub fn holds_any(text: &str) -> bool {
+        let mut files = Files::default();
+        files.add_config(text);
+        files.add_credentials(text);
+        files.profiles.values().any(|settings| !settings.is_empty())
+    }
+
     fn add_config(&mut self, text: &str) {
         for (section, settings) in sections(text) {
             let (kind, name) = match section.split_once([' ', '\t']) {

@@ -19,13 +19,13 @@ use crate::error::{Error, Result};
 use crate::tls::CertFiles;
 
 /// The file's name.
-pub(super) const NAME: &str = "hosts.toml";
+pub(crate) const NAME: &str = "hosts.toml";
 /// The folder that stands for every registry without one of its own.
-pub(super) const ANY: &str = "_default";
+pub(crate) const ANY: &str = "_default";
 
 /// A file's content, ready to use.
 #[derive(Debug, Clone)]
-pub(super) struct Hosts {
+pub(crate) struct Hosts {
     /// Mirrors, in order.
     pub hosts: Vec<Host>,
     /// The registry itself, as far as the file says something about it.
@@ -34,7 +34,7 @@ pub(super) struct Hosts {
 
 /// One host.
 #[derive(Debug, Clone)]
-pub(super) struct Host {
+pub(crate) struct Host {
     /// As written; empty for a server that the file does not name.
     pub url: String,
     pub capabilities: Capabilities,
@@ -49,7 +49,7 @@ pub(super) struct Host {
 
 /// What a host may be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Capabilities {
+pub(crate) struct Capabilities {
     /// Content by digest.
     pub pull: bool,
     /// What a tag stands for.
@@ -110,7 +110,7 @@ enum Client {
 
 /// The file for `host[:port]` in the first folder that has one. Like containerd, also in `host_port_`, for file systems that
 /// take no colon.
-pub(super) fn find(folders: &[PathBuf], host: &str) -> Result<Option<Hosts>> {
+pub(crate) fn find(folders: &[PathBuf], host: &str) -> Result<Option<Hosts>> {
     let mut names = vec![host.to_owned()];
     if let Some((name, port)) = host.rsplit_once(':') {
         names.push(format!("{name}_{port}_"));
@@ -119,7 +119,7 @@ pub(super) fn find(folders: &[PathBuf], host: &str) -> Result<Option<Hosts>> {
 }
 
 /// The file for registries that have none of their own.
-pub(super) fn find_default(folders: &[PathBuf]) -> Result<Option<Hosts>> {
+pub(crate) fn find_default(folders: &[PathBuf]) -> Result<Option<Hosts>> {
     read_first(folders.iter().map(|folder| folder.join(ANY)))
 }
 
@@ -139,7 +139,7 @@ fn read_first(folders: impl Iterator<Item = PathBuf>) -> Result<Option<Hosts>> {
 }
 
 /// `folder` is where relative paths start.
-pub(super) fn parse(text: &str, folder: &Path) -> Result<Hosts, String> {
+pub(crate) fn parse(text: &str, folder: &Path) -> Result<Hosts, String> {
     let file: File = toml::from_str(text).map_err(|error| error.message().to_owned())?;
     let server = host(file.server.unwrap_or_default(), &file.settings, folder)?;
     let hosts = file.host.into_iter().map(|(url, settings)| host(url, &settings, folder));

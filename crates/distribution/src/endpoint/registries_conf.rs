@@ -12,12 +12,12 @@ use crate::error::{Error, Result};
 
 /// All `[[registry]]` tables that count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Rules(Vec<Rule>);
+pub(crate) struct Rules(Vec<Rule>);
 
 /// One `[[registry]]` table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-pub(super) struct Rule {
+pub(crate) struct Rule {
     prefix: String,
     location: String,
     pub insecure: bool,
@@ -46,7 +46,7 @@ enum Kind {
 
 /// Where an image is to be looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// `host[:port]`.
     pub host: String,
     pub repository: String,
