@@ -15,13 +15,14 @@ use store::Store;
 pub type Entry = fn(&[u8]);
 
 /// All of them, by the name of their target and of the folder of their seeds.
-pub const ENTRIES: [(&str, Entry); 9] = [
+pub const ENTRIES: [(&str, Entry); 10] = [
     ("layer", layer),
     ("manifest", manifest),
     ("index", index),
     ("image_config", image_config),
     ("reference", reference),
     ("auth_header", auth_header),
+    ("registry_texts", registry_texts),
     ("runtime_config", runtime_config),
     ("seccomp_profile", seccomp_profile),
     ("monitor_protocol", monitor_protocol),
@@ -87,6 +88,17 @@ pub fn auth_header(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     for challenge in distribution::Challenge::parse(text) {
         let _ = (challenge.is_basic(), challenge.is_bearer(), challenge.parameter("realm"));
+    }
+}
+
+/// Files and variables about registries: `hosts.toml`, `registries.conf`, AWS's shared files, proxies; and a `Location` header.
+pub fn registry_texts(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    use distribution::texts;
+    for parser in
+        [texts::hosts, texts::registries, texts::aws_files, texts::ecr_name, texts::proxy, texts::location]
+    {
+        parser(text);
     }
 }
 
