@@ -12,7 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// A registry failed or refused.
     #[error("{}", .0.message())]
-    Registry(distribution::Error),
+    Registry(Box<distribution::Error>),
     /// An engine failed or refused.
     #[error(transparent)]
     Engine(#[from] client::Error),
@@ -45,7 +45,7 @@ pub enum Error {
 
 impl From<distribution::Error> for Error {
     fn from(error: distribution::Error) -> Self {
-        Error::Registry(error)
+        Error::Registry(Box::new(error))
     }
 }
 
