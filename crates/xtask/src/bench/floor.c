@@ -100,8 +100,7 @@ static void container(char **folders) {
     MUST(setsid());
 }
 
-static void member(int pid) {
-    int pidfd = MUST(syscall(SYS_pidfd_open, pid, 0));
+static void member(int pidfd) {
     MUST(setns(pidfd, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP));
 }
 
@@ -116,20 +115,23 @@ int main(int argc, char **argv) {
         int line_to_us[2];
         MUST(pipe2(line_to_us, O_CLOEXEC));
         uint64_t flags = launch ? CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS : 0;
+        int pidfd = -1;
         if (!launch) {
-            int pidfd = MUST(syscall(SYS_pidfd_open, target, 0));
+            pidfd = MUST(syscall(SYS_pidfd_open, target, 0));
             MUST(setns(pidfd, CLONE_NEWPID));
-            close(pidfd);
         }
         struct clone_args arguments = {.flags = flags, .exit_signal = SIGCHLD};
         long pid = MUST(syscall(SYS_clone3, &arguments, sizeof arguments));
         if (pid == 0) {
             if (launch) container(argv + 2);
-            else member(target);
+            else member(pidfd);
             char *words[] = {"true", 0}, *variables[] = {"PATH=/bin", 0};
             MUST(execve("/bin/true", words, variables));
         }
-        if (!launch) MUST(setns(home, CLONE_NEWPID));
+        if (!launch) {
+            MUST(setns(home, CLONE_NEWPID));
+            close(pidfd);
+        }
         close(line_to_us[1]);
         char nothing;
         MUST(read(line_to_us[0], &nothing, 1));
