@@ -17,6 +17,14 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// systemd did not do what it was asked for.
+    #[error("{doing}: {reason}")]
+    Manager {
+        /// "start the unit x.scope".
+        doing: String,
+        /// What it said.
+        reason: String,
+    },
     /// A file operation.
     #[error("{action} {}", path.display())]
     Io {

@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Host, OomWatch, Resources, Result, Stats, files, v1, v2};
+use crate::{Error, Host, OomWatch, Resources, Result, Scope, StandIn, Stats, files, v1, v2};
 
 /// How long to wait for what the kernel does by itself: processes that die, tasks that stop.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Cgroup {
     host: Host,
     path: String,
+    /// The unit whose cgroup it is, if systemd keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<Box<Scope>>,
 }
 
 /// What a new process needs to get into a cgroup: be cloned into the first, then [`Entry::join`].
@@ -65,9 +68,28 @@ impl Cgroup {
         }
     }
 
+    /// Lets systemd create the cgroup, as a scope. The stand-in may go when another process is in it.
+    pub fn create_in_scope(host: &Host, scope: &Scope, resources: &Resources) -> Result<(Self, StandIn)> {
+        let (path, stand_in) = scope.start(resources, host.is_v2())?;
+        let group = Self::open(host, &path).kept_by(Some(scope.clone()));
+        match group.make(resources) {
+            Ok(()) => Ok((group, stand_in)),
+            Err(error) => {
+                drop(stand_in);
+                let _ = group.remove();
+                Err(error)
+            }
+        }
+    }
+
+    /// The same cgroup, kept by systemd as this scope.
+    pub fn kept_by(self, scope: Option<Scope>) -> Self {
+        Self { scope: scope.map(Box::new), ..self }
+    }
+
     /// Names a cgroup that exists (not checked: what is missing will say so when used).
     pub fn open(host: &Host, path: &str) -> Self {
-        Self { host: host.clone(), path: path.to_owned() }
+        Self { host: host.clone(), path: path.to_owned(), scope: None }
     }
 
     /// The path inside the cgroup file systems.
@@ -146,11 +168,18 @@ impl Cgroup {
                 v2::delegate(mount, parent)?;
             }
         }
-        self.apply(resources)
+        self.write(resources)
     }
 
     /// Changes the limits that are given.
     pub fn apply(&self, resources: &Resources) -> Result<()> {
+        if let Some(scope) = &self.scope {
+            scope.change(resources, self.host.is_v2())?;
+        }
+        self.write(resources)
+    }
+
+    fn write(&self, resources: &Resources) -> Result<()> {
         match self.unified() {
             Some(folder) if self.host.is_v2() => v2::apply(&folder, resources),
             _ => v1::apply(&|name| self.need_controller(name), resources),
@@ -317,6 +346,12 @@ impl Cgroup {
     /// Kills what is left, removes the cgroup and everything below it; it is fine when there is none. Waits for dying processes
     /// up to ten seconds.
     pub fn remove(&self) -> Result<()> {
+        if let Some(scope) = &self.scope {
+            // It would ask the processes politely first, and wait.
+            self.kill_all()?;
+            let stopped = scope.stop();
+            return self.remove_folders(PATIENCE).and(stopped);
+        }
         // Nearly always nobody is left; then one rmdir per folder is all.
         if self.remove_folders(Duration::ZERO).is_ok() {
             return Ok(());

@@ -14,6 +14,7 @@ mod host;
 mod oom;
 mod resources;
 mod stats;
+mod systemd;
 mod v1;
 mod v2;
 
@@ -24,3 +25,4 @@ pub use host::{Hierarchy, Host};
 pub use oom::OomWatch;
 pub use resources::*;
 pub use stats::*;
+pub use systemd::{Manager, Scope, StandIn};

@@ -84,7 +84,7 @@ fn memory(folder: &Path, memory: &Memory) -> Result<()> {
 }
 
 /// v1 limits memory and swap together, v2 swap alone.
-fn swap_alone(limit: Option<i64>, both: Option<i64>) -> Result<Option<i64>> {
+pub fn swap_alone(limit: Option<i64>, both: Option<i64>) -> Result<Option<i64>> {
     match (limit, both) {
         // Lifting the memory limit lifts the swap limit.
         (Some(-1), None) | (_, Some(-1)) => Ok(Some(-1)),
@@ -138,7 +138,7 @@ fn cpu(folder: &Path, cpu: &Cpu) -> Result<()> {
 }
 
 /// v1's 2…262144 (default 1024) to v2's 1…10000 (default 100): the curve through the three points that runc and crun agreed on.
-fn weight_of_shares(shares: u64) -> Option<u64> {
+pub fn weight_of_shares(shares: u64) -> Option<u64> {
     match shares {
         0 => None,
         1..=2 => Some(1),
@@ -177,7 +177,7 @@ fn io(folder: &Path, io: &Io) -> Result<()> {
 }
 
 /// blkio's 10…1000 to io.weight's 1…10000.
-fn io_weight(weight: u16) -> u64 {
+pub fn io_weight(weight: u16) -> u64 {
     1 + (u64::from(weight).saturating_sub(10)) * 9999 / 990
 }
 

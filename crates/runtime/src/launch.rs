@@ -28,7 +28,12 @@ pub(crate) fn launch_on(host: &cgroup::Host, plan: &LaunchPlan, options: Launch)
     let Some(path) = &plan.cgroup else {
         return start(plan, options, Cgroup::open(host, ""));
     };
-    let group = Cgroup::create(host, path, &plan.resources).map_err(cgroup_error)?;
+    let (group, _stand_in) = match &plan.scope {
+        Some(scope) => Cgroup::create_in_scope(host, scope, &plan.resources)
+            .map(|(group, stand_in)| (group, Some(stand_in)))
+            .map_err(cgroup_error)?,
+        None => (Cgroup::create(host, path, &plan.resources).map_err(cgroup_error)?, None),
+    };
     start(plan, options, group.clone()).inspect_err(|_| {
         // The first error is the one to tell.
         let _ = group.remove();

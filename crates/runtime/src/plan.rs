@@ -51,6 +51,9 @@ pub struct LaunchPlan {
     /// The cgroup's path inside the cgroup file systems; `None`: stay in the launcher's.
     #[serde(default, skip_serializing_if = "is_default")]
     pub cgroup: Option<String>,
+    /// systemd keeps the cgroup, as this scope, and says where it is.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub scope: Option<cgroup::Scope>,
     /// Its limits.
     #[serde(default, skip_serializing_if = "is_default")]
     pub resources: Resources,

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run(),
         Some("bench") => bench::run(&arguments[1..]),
         Some("lane") => lane::run(&arguments[1..]),
-        Some(lane::GUEST) => lane::guest(),
+        Some(role) if lane::is_guest(role) => lane::guest(role),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

@@ -11,6 +11,7 @@ mod peers;
 mod podman;
 mod rootless;
 mod seccomp;
+mod systemd;
 mod users;
 mod verbs;
 mod world;

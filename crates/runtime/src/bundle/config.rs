@@ -6,7 +6,7 @@ use oci_spec::runtime::Spec;
 use serde::de::DeserializeOwned;
 
 use super::error::{Error, Result};
-use super::place::cgroup_path;
+use super::place::{cgroup_path, scope};
 use crate::defaults::HostFacts;
 use crate::plan::{ExecPlan, LaunchPlan, Namespaces, RootFs};
 use crate::{PlanOptions, plan, plan_process, plan_resources};
@@ -56,18 +56,27 @@ impl Bundle {
         Ok(crate::planning::namespaces(&linux)?)
     }
 
-    /// What is to be executed. `systemd`: `linux.cgroupsPath` is written as `slice:prefix:name`.
-    pub fn plan(&self, id: &str, systemd: bool, host: &cgroup::Host) -> Result<LaunchPlan> {
+    /// What is to be executed. `systemd`: the manager that keeps the cgroup; `linux.cgroupsPath` is `slice:prefix:name` then.
+    pub fn plan(
+        &self,
+        id: &str,
+        systemd: Option<&cgroup::Manager>,
+        host: &cgroup::Host,
+    ) -> Result<LaunchPlan> {
         let options = PlanOptions {
             rootfs: RootFs::Directory { path: self.rootfs()? },
-            cgroup_path: Some(cgroup_path(&self.cgroups_path(), id, systemd)?),
+            cgroup_path: Some(cgroup_path(&self.cgroups_path(), id, systemd.is_some())?),
             user: None,
             seccomp: None,
             bundle: self.path.clone(),
             id: id.to_owned(),
             host: HostFacts::with_cgroups(host.clone()),
         };
-        Ok(plan(&self.spec, &options)?)
+        let mut plan = plan(&self.spec, &options)?;
+        if let Some(manager) = systemd {
+            plan.scope = scope(&self.cgroups_path(), id, manager)?;
+        }
+        Ok(plan)
     }
 }
 

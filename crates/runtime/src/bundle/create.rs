@@ -20,8 +20,8 @@ pub struct Create<'a> {
     pub id: &'a str,
     /// The process waits until it is started.
     pub hold: bool,
-    /// `linux.cgroupsPath` is written as `slice:prefix:name`.
-    pub systemd_cgroup: bool,
+    /// Who keeps the cgroup, if not we ourselves; `linux.cgroupsPath` is written as `slice:prefix:name` then.
+    pub systemd: Option<cgroup::Manager>,
     /// Go without a cgroup where none may be made.
     pub rootless: bool,
     /// Standard streams, unless the configuration wants a terminal.
@@ -45,13 +45,13 @@ impl Store {
     /// Creates a container.
     pub fn create(&self, bundle: &Bundle, create: Create<'_>) -> Result<Created> {
         let host = cgroup::Host::detect()?;
-        let mut plan = bundle.plan(create.id, create.systemd_cgroup, &host)?;
+        let mut plan = bundle.plan(create.id, create.systemd.as_ref(), &host)?;
         plan.process.env.extend(create.environment.iter().cloned());
         if create.extras.entered {
             // It is the one that the launcher is in.
             plan.namespaces.user = Namespace::Host;
         }
-        if create.rootless && host.is_v2() && bundle.cgroups_path().is_empty() {
+        if create.rootless && host.is_v2() && plan.scope.is_none() && bundle.cgroups_path().is_empty() {
             plan.cgroup = rootless::delegated_cgroup(&host).map(|folder| format!("{folder}/{}", create.id));
         }
         if rootless::is_inside() {
@@ -99,7 +99,7 @@ fn create_in(
     create: Create<'_>,
 ) -> Result<Created> {
     if let Some(path) = &plan.cgroup
-        && !is_usable(host, path, create.rootless)?
+        && !is_usable(host, path, create.rootless && plan.scope.is_none())?
     {
         plan.cgroup = None;
     }
@@ -123,7 +123,7 @@ fn create_in(
             .collect(),
         pid: 0,
         start_ticks: 0,
-        cgroup: plan.cgroup.as_ref().map(|path| cgroup::Cgroup::open(host, path)),
+        cgroup: plan.cgroup.as_ref().map(|path| cgroup::Cgroup::open(host, path).kept_by(plan.scope.clone())),
         process: plan.process.clone(),
         hooks: plan.hooks.clone(),
     };
@@ -137,6 +137,10 @@ fn create_in(
     };
     let launched = launch_on(host, plan, options)?;
     (record.pid, record.start_ticks) = (launched.pid, launched.start_ticks);
+    if plan.scope.is_some() {
+        // A user's manager has its units somewhere below its own.
+        record.cgroup = Some(launched.cgroup.clone());
+    }
     if let Err(error) = store::write(folder, &record) {
         crate::launch::end(&launched.pidfd);
         let _ = launched.cgroup.remove();

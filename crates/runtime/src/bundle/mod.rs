@@ -25,7 +25,7 @@ pub use config::{Bundle, process_plan, resources_plan};
 pub use container::{Container, Status};
 pub use create::{Create, Created};
 pub use error::Error;
-pub use place::cgroup_path;
+pub use place::{cgroup_path, scope};
 pub use record::Record;
 pub use store::Store;
 

@@ -1,19 +1,33 @@
 //! Where a container's cgroup lies. `linux.cgroupsPath` is a path, or, for those who let systemd keep the cgroups,
-//! `slice:prefix:name`: the scope `prefix-name.scope` in that slice. Both name a place in the same tree, and the scope's folder
-//! is made where systemd would make it: nobody has to be asked over D-Bus.
+//! `slice:prefix:name`: the scope `prefix-name.scope` in that slice. Both name a place in the same tree; systemd is asked to make the
+//! scope when the container is launched.
 
 use super::error::{Error, Result};
 
 /// The path inside the cgroup file systems.
 pub fn cgroup_path(path: &str, id: &str, systemd: bool) -> Result<String> {
     if systemd {
-        return scope(path, id);
+        let (slice, unit) = parts(path, id)?;
+        return Ok(format!("{}/{unit}", expand_slice(&slice)?));
     }
     let path = path.trim_matches('/');
     Ok(format!("/{}", if path.is_empty() { id } else { path }))
 }
 
-fn scope(path: &str, id: &str) -> Result<String> {
+/// The scope that a container's cgroup is to be, kept by `manager`; `None` for a slice, which holds no processes of its own and whose
+/// folder is made by us.
+pub fn scope(path: &str, id: &str, manager: &cgroup::Manager) -> Result<Option<cgroup::Scope>> {
+    let (slice, unit) = parts(path, id)?;
+    Ok(unit.ends_with(".scope").then(|| cgroup::Scope {
+        manager: manager.clone(),
+        unit,
+        slice,
+        description: format!("Naru container {id}"),
+    }))
+}
+
+/// Slice and unit.
+fn parts(path: &str, id: &str) -> Result<(String, String)> {
     let parts: Vec<&str> = match path {
         "" => vec!["system.slice", "naru", id],
         path => path.split(':').collect(),
@@ -23,13 +37,13 @@ fn scope(path: &str, id: &str) -> Result<String> {
             "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got {path:?} instead"
         )));
     };
-    let slice = expand_slice(if slice.is_empty() { "system.slice" } else { slice })?;
+    let slice = if slice.is_empty() { "system.slice" } else { slice };
     let unit = match (name.ends_with(".slice"), prefix.is_empty()) {
         (true, _) => (*name).to_owned(),
         (false, true) => format!("{name}.scope"),
         (false, false) => format!("{prefix}-{name}.scope"),
     };
-    Ok(format!("{slice}/{unit}"))
+    Ok((slice.to_owned(), unit))
 }
 
 /// systemd.slice(5): "a-b.slice" lies in "a.slice"; "-.slice" is the root.

@@ -101,6 +101,7 @@ pub fn plan(spec: &Spec, options: &PlanOptions) -> Result<LaunchPlan> {
         mounts,
         masked_paths: linux.masked_paths().clone().unwrap_or_default(),
         readonly_paths: linux.readonly_paths().clone().unwrap_or_default(),
+        scope: None,
         resources: resources(linux, cgroup.is_some())?,
         cgroup,
         hooks: hooks(spec, options)?,

@@ -42,7 +42,8 @@ impl Archive {
 
     /// A program of this machine with the shared libraries that it loads, each at its own place. One that is not installed is left
     /// out: tests that need it say so.
-    pub fn program_with_libraries(&mut self, name: &str) -> Result<()> {
+    pub fn program_with_libraries(&mut self, name: &Path) -> Result<()> {
+        // One that is a whole path stays it.
         let folders = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].map(Path::new);
         let Some(path) = folders.map(|folder| folder.join(name)).into_iter().find(|path| path.is_file())
         else {
@@ -55,6 +56,18 @@ impl Archive {
         for library in text.split_ascii_whitespace().filter(|word| word.starts_with('/')) {
             let library = Path::new(library);
             self.program(library, &real_place(library)?)?;
+        }
+        Ok(())
+    }
+
+    /// A folder of this machine with all files below, at its own place.
+    pub fn tree(&mut self, folder: &Path) -> Result<()> {
+        for entry in std::fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))? {
+            let path = entry.with_context(|| format!("list {}", folder.display()))?.path();
+            match path.is_dir() {
+                true => self.tree(&path)?,
+                false => self.program(&path, &real_place(&path)?)?,
+            }
         }
         Ok(())
     }

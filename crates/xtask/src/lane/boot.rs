@@ -27,17 +27,17 @@ pub fn is_possible() -> bool {
 }
 
 /// Boots the kernel with the archive and returns what init ended with.
-pub fn run(kernel: &Path, archive: &Path) -> Result<u32> {
-    if let Some(code) = attempt(kernel, archive)? {
+pub fn run(kernel: &Path, archive: &Path, role: &str) -> Result<u32> {
+    if let Some(code) = attempt(kernel, archive, role)? {
         return Ok(code);
     }
     println!("lane: the machine did not come up, once more");
-    attempt(kernel, archive)?.context("the machine did not come up, twice")
+    attempt(kernel, archive, role)?.context("the machine did not come up, twice")
 }
 
 /// `None`: init never said a word.
-fn attempt(kernel: &Path, archive: &Path) -> Result<Option<u32>> {
-    let machine = Machine::start(kernel, archive)?;
+fn attempt(kernel: &Path, archive: &Path, role: &str) -> Result<Option<u32>> {
+    let machine = Machine::start(kernel, archive, role)?;
     let start = Instant::now();
     let mut deadline = start + BOOT;
     let mut is_up = false;
@@ -71,12 +71,12 @@ struct Machine {
 }
 
 impl Machine {
-    fn start(kernel: &Path, archive: &Path) -> Result<Self> {
+    fn start(kernel: &Path, archive: &Path, role: &str) -> Result<Self> {
         // One processor: with two, emulated kernels have crashed. All output is on the serial line.
         let append = format!(
             "console=ttyS0 quiet mitigations=off no_timer_check panic=-1 cgroup_no_v1=all rdinit={} -- {}",
             guest::INIT,
-            guest::ROLE
+            role
         );
         let disk = tempfile::NamedTempFile::new().context("make the machine's disk")?;
         disk.as_file().set_len(DISK).context("make the machine's disk")?;

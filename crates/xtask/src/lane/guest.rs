@@ -12,6 +12,10 @@ use rustix::mount::{MountFlags, mount, mount_bind, mount_move};
 
 /// The argument that makes this program the first process.
 pub const ROLE: &str = "guest";
+/// The same, to be followed by systemd.
+pub const SYSTEMD_ROLE: &str = "guest-systemd";
+/// What systemd starts.
+const SERVICE_ROLE: &str = "guest-service";
 /// Where it is in the guest.
 pub const INIT: &str = "/init";
 /// Where the modules are, numbered in the order of loading.
@@ -33,9 +37,44 @@ const DISK: &str = "/dev/vda";
 /// Programs of this machine that tests start, besides busybox's.
 pub const PROGRAMS: &[&str] = &["busybox", "strace"];
 
+/// The service manager that most hosts have.
+pub const SYSTEMD: &str = "/lib/systemd/systemd";
+
+/// What it takes to run.
+pub const SYSTEMD_PROGRAMS: &[&str] = &[SYSTEMD, "systemctl", "dbus-daemon"];
+
+/// What it takes to be on a bus.
+pub const SYSTEMD_FOLDERS: &[&str] = &["/usr/share/dbus-1"];
+
+/// Our own units: the bus, and the tests, whose end is the machine's.
+const UNITS: &[(&str, &str)] = &[
+    ("dbus.socket", "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=/run/dbus/system_bus_socket\n"),
+    (
+        "dbus.service",
+        "[Unit]\nDefaultDependencies=no\nRequires=dbus.socket\n[Service]\nType=notify\nNotifyAccess=main\n\
+         ExecStart=/usr/bin/dbus-daemon --system --address=systemd: --nofork --nopidfile --systemd-activation\n",
+    ),
+    (
+        "lane.service",
+        "[Unit]\nDefaultDependencies=no\nRequires=dbus.service\nAfter=dbus.service\n[Service]\n\
+         ExecStart=/init guest-service\nStandardOutput=tty\nStandardError=tty\nTTYPath=/dev/console\nDelegate=yes\n",
+    ),
+    ("default.target", "[Unit]\nDefaultDependencies=no\nWants=lane.service\n"),
+];
+
+/// Whether the argument is one of ours.
+pub fn is_role(argument: &str) -> bool {
+    [ROLE, SYSTEMD_ROLE, SERVICE_ROLE].contains(&argument)
+}
+
 /// Never returns: the machine is switched off.
-pub fn main() -> ! {
-    let failed = match make_world() {
+pub fn main(role: &str) -> ! {
+    let made = match role {
+        SERVICE_ROLE => Ok(()),
+        SYSTEMD_ROLE => make_world().and_then(|()| become_systemd()),
+        _ => make_world().and_then(|()| control_groups()),
+    };
+    let failed = match made {
         Ok(()) => {
             println!("{READY}");
             run_all().unwrap_or_else(|error| {
@@ -105,8 +144,20 @@ fn make_world() -> Result<()> {
     write("/proc/sys/vm/nr_hugepages", "16")?;
     write("/sys/block/zram0/disksize", "64M")?;
     busybox(&["mkswap", "/dev/zram0"])?;
-    busybox(&["swapon", "/dev/zram0"])?;
-    control_groups()
+    busybox(&["swapon", "/dev/zram0"])
+}
+
+/// Returns only if it fails.
+fn become_systemd() -> Result<()> {
+    use std::os::unix::process::CommandExt;
+    fs::create_dir_all("/etc/systemd/system").context("create /etc/systemd/system")?;
+    for (name, text) in UNITS {
+        write(Path::new("/etc/systemd/system").join(name), text)?;
+    }
+    write("/etc/machine-id", "00000000000000000000000000000001\n")?;
+    write("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nmessagebus:x:100:100::/nonexistent:/bin/false\n")?;
+    write("/etc/group", "root:x:0:\nmessagebus:x:100:\n")?;
+    Err(Command::new(SYSTEMD).exec()).context("run systemd")
 }
 
 /// All processes in a leaf, so that the root may hand out every controller it has.

@@ -22,7 +22,7 @@ use archive::Archive;
 use kernel::Kernel;
 use suites::Suite;
 
-pub use guest::{ROLE as GUEST, main as guest};
+pub use guest::{is_role as is_guest, main as guest};
 
 struct Options {
     kernels: Vec<String>,
@@ -50,13 +50,20 @@ pub fn run(arguments: &[String]) -> Result<()> {
             continue;
         };
         println!("lane: Linux {} with cgroup v2 only", kernel.release);
-        // Another kernel's word is wanted all the same.
-        result = result.and(run_on(&kernel, &suites, &options.arguments));
+        let (with_systemd, alone): (Vec<_>, Vec<_>) = suites.iter().partition(|suite| suite.systemd);
+        for (suites, systemd) in [(alone, false), (with_systemd, true)] {
+            if systemd && !Path::new(guest::SYSTEMD).exists() {
+                println!("skipped: no systemd to boot (packages systemd, dbus)");
+            } else if !suites.is_empty() {
+                // Another one's word is wanted all the same.
+                result = result.and(run_on(&kernel, &suites, systemd, &options.arguments));
+            }
+        }
     }
     result
 }
 
-fn run_on(kernel: &Kernel, suites: &[Suite], arguments: &[String]) -> Result<()> {
+fn run_on(kernel: &Kernel, suites: &[&Suite], systemd: bool, arguments: &[String]) -> Result<()> {
     let image = tempfile::NamedTempFile::new().context("make the file for the archive")?;
     let mut archive = Archive::create(image.path())?;
     archive.program(&std::env::current_exe().context("find this program")?, Path::new(guest::INIT))?;
@@ -64,7 +71,15 @@ fn run_on(kernel: &Kernel, suites: &[Suite], arguments: &[String]) -> Result<()>
         archive.content(&Path::new(guest::MODULE_DIR).join(format!("{index:03}.ko")), &module)?;
     }
     for name in guest::PROGRAMS {
-        archive.program_with_libraries(name)?;
+        archive.program_with_libraries(Path::new(name))?;
+    }
+    if systemd {
+        for name in guest::SYSTEMD_PROGRAMS {
+            archive.program_with_libraries(Path::new(name))?;
+        }
+        for folder in guest::SYSTEMD_FOLDERS {
+            archive.tree(Path::new(folder))?;
+        }
     }
     for suite in suites {
         for file in &suite.files {
@@ -74,7 +89,7 @@ fn run_on(kernel: &Kernel, suites: &[Suite], arguments: &[String]) -> Result<()>
     let list: Vec<String> = suites.iter().map(|suite| suite.line(arguments)).collect();
     archive.content(Path::new(guest::LIST), list.join("\n").as_bytes())?;
     archive.finish()?;
-    match boot::run(&kernel.image, image.path())? {
+    match boot::run(&kernel.image, image.path(), if systemd { guest::SYSTEMD_ROLE } else { guest::ROLE })? {
         0 => Ok(()),
         failed => bail!("{failed} suites failed on Linux {}", kernel.release),
     }

@@ -17,12 +17,22 @@ pub struct Suite {
     arguments: &'static [&'static str],
     /// Only with `--full`: emulation is slow.
     pub full: bool,
+    /// With systemd as the first process.
+    pub systemd: bool,
     /// The program itself first, then others that it starts.
     pub files: Vec<PathBuf>,
 }
 
 const fn suite(name: &'static str, package: &'static str, target: &'static str) -> Suite {
-    Suite { name, package, target: Some(target), arguments: &[], full: false, files: Vec::new() }
+    Suite {
+        name,
+        package,
+        target: Some(target),
+        arguments: &[],
+        full: false,
+        systemd: false,
+        files: Vec::new(),
+    }
 }
 
 fn all() -> Vec<Suite> {
@@ -32,6 +42,8 @@ fn all() -> Vec<Suite> {
         suite("runtime", "runtime", "containers"),
         suite("monitor", "monitor", "monitor"),
         suite("oci", "naru", "oci"),
+        Suite { systemd: true, ..suite("systemd", "cgroup", "systemd") },
+        Suite { systemd: true, full: true, arguments: &["systemd::"], ..suite("systemd-oci", "naru", "oci") },
     ]
 }
 

@@ -63,7 +63,7 @@ impl<'a> Request<'a> {
         let create = Create {
             id,
             hold,
-            systemd_cgroup: self.globals.systemd_cgroup,
+            systemd: self.globals.systemd.clone(),
             rootless: self.globals.rootless,
             stdio: Stdio::Inherit,
             environment: listen_environment(self.fds.0),

@@ -81,7 +81,7 @@ GLOBAL OPTIONS:
    --log value         file to write errors to, besides standard error
    --log-format value  'text' (default) or 'json'
    --debug             log more
-   --systemd-cgroup    cgroupsPath is \"slice:prefix:name\"
+   --systemd-cgroup    systemd makes the cgroup, cgroupsPath is \"slice:prefix:name\"
    --rootless value    go without a cgroup where none may be made: 'true', 'false' or 'auto' (default)
    --help, -h          print this
    --version, -v       print the version
@@ -90,7 +90,8 @@ GLOBAL OPTIONS:
 /// What holds for every verb.
 struct Globals {
     store: Store,
-    systemd_cgroup: bool,
+    /// Who keeps the cgroups, if not we ourselves.
+    systemd: Option<cgroup::Manager>,
     rootless: bool,
 }
 
@@ -163,6 +164,18 @@ fn print(text: &str) -> Result<()> {
         .map_err(Failure::io("write to standard output"))
 }
 
+/// The user's own without privileges, else the system's.
+fn service_manager(rootless: bool) -> cgroup::Manager {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match (rootless, variable("XDG_RUNTIME_DIR")) {
+        (true, Some(folder)) => {
+            let address = variable("DBUS_SESSION_BUS_ADDRESS");
+            cgroup::Manager::user(address.as_deref(), Path::new(&folder))
+        }
+        _ => cgroup::Manager::system(variable("DBUS_SYSTEM_BUS_ADDRESS").as_deref()),
+    }
+}
+
 fn globals(global: &Parsed) -> Result<Globals> {
     let is_root = unprivileged::is_root();
     let root = match (global.value("root"), std::env::var_os("XDG_RUNTIME_DIR")) {
@@ -185,5 +198,6 @@ fn globals(global: &Parsed) -> Result<Globals> {
         Some("cgroupfs" | "disabled") | None => global.switch("systemd-cgroup"),
         Some(other) => return Err(Failure::usage(format!("--cgroup-manager: unknown manager {other:?}"))),
     };
-    Ok(Globals { store: Store::new(root), systemd_cgroup, rootless })
+    let systemd = systemd_cgroup.then(|| service_manager(rootless));
+    Ok(Globals { store: Store::new(root), systemd, rootless })
 }
