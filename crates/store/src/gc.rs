@@ -10,8 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use image::{Algorithm, Descriptor, Digest, Index};
 
+use crate::discard::remove_large_tree;
 use crate::error::{Context, Result};
-use crate::fsutil::{self, list, remove_tree};
+use crate::fsutil::{self, list};
 use crate::store::{Store, held};
 use crate::{DiskUsage, Freed, ImageUsage};
 
@@ -37,7 +38,7 @@ impl Store {
         drop(collecting);
         // Out of sight already; deleting trees takes time that nobody else has to wait for.
         for name in doomed {
-            remove_tree(self.inner.tmp_fd(), name.as_bytes()).context(|| "remove a layer's files")?;
+            remove_large_tree(self.inner.tmp_fd(), name.as_bytes()).context(|| "remove a layer's files")?;
         }
         Ok(freed)
     }

@@ -11,6 +11,7 @@ mod commit;
 mod copy;
 mod decompress;
 mod diff;
+mod discard;
 mod doubt;
 mod error;
 mod extract;
