@@ -243,6 +243,78 @@ fn sctp_has_rules_of_its_own() {
     });
 }
 
+/// Kernels without SCTP have no such sockets, and translate it all the same: here both ends are raw sockets.
+#[test]
+fn sctp_packets_arrive_and_their_answers_come_back() {
+    use rustix::net::{RecvFlags, SendFlags, ipproto, sockopt};
+    world(|world| {
+        let web = world.container("web", "bridge");
+        let _published = publish(world, port(8080, 80, Proto::Sctp), &web.endpoint);
+        let raw = |netns| {
+            let open = || {
+                let socket = rustix::net::socket(
+                    rustix::net::AddressFamily::INET,
+                    rustix::net::SocketType::RAW,
+                    Some(ipproto::SCTP),
+                )?;
+                sockopt::set_socket_timeout(
+                    &socket,
+                    sockopt::Timeout::Recv,
+                    Some(std::time::Duration::from_secs(5)),
+                )?;
+                rustix::io::Result::Ok(socket)
+            };
+            sys::in_netns(netns, open).unwrap().unwrap()
+        };
+        let (client, server) = (raw(&world.neighbour), raw(&web.netns));
+        let mut buffer = [0; 256];
+        let mut receive = |socket: &_| {
+            let (count, _, from) =
+                rustix::net::recvfrom(socket, &mut buffer[..], RecvFlags::empty()).unwrap();
+            let from = std::net::SocketAddr::try_from(from.unwrap()).unwrap().ip();
+            // Behind the IP header, which raw sockets are given.
+            (from, buffer[usize::from(buffer[0] & 15) * 4..count].to_vec())
+        };
+        // INIT (RFC 9260, 3.3.2), answered with INIT ACK (3.3.3).
+        let init = sctp([5000, 8080], 0, 1);
+        rustix::net::sendto(&client, &init, SendFlags::empty(), &at(HOST, 0)).unwrap();
+        let (from, packet) = receive(&server);
+        assert_eq!(
+            (from, &packet[..4]),
+            (NEIGHBOUR, &[0x13, 0x88, 0, 80][..]),
+            "the client's address, the container's port"
+        );
+        assert_eq!(packet, sctp([5000, 80], 0, 1), "and its checksum is right");
+        let answer = sctp([80, 5000], 0x0102_0304, 2);
+        rustix::net::sendto(&server, &answer, SendFlags::empty(), &at(NEIGHBOUR, 0)).unwrap();
+        let (from, packet) = receive(&client);
+        assert_eq!((from, packet), (HOST, sctp([8080, 5000], 0x0102_0304, 2)));
+    });
+}
+
+/// A packet with one chunk: 1 INIT, 2 INIT ACK.
+fn sctp(ports: [u16; 2], tag: u32, kind: u8) -> Vec<u8> {
+    let mut packet: Vec<u8> = ports.iter().flat_map(|port| port.to_be_bytes()).collect();
+    packet.extend(tag.to_be_bytes());
+    packet.extend([0; 4]);
+    // Initiate tag, window, streams out and in, first number.
+    packet.extend([kind, 0, 0, 20]);
+    packet.extend(0x0102_0304u32.to_be_bytes());
+    packet.extend(65_536u32.to_be_bytes());
+    packet.extend([0, 1, 0, 1]);
+    packet.extend(1u32.to_be_bytes());
+    // CRC32c (RFC 9260, appendix A), its low byte first.
+    let mut crc = u32::MAX;
+    for byte in &packet {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
+        }
+    }
+    packet[8..12].copy_from_slice(&(!crc).to_le_bytes());
+    packet
+}
+
 #[test]
 fn a_routed_network_opens_published_ports_and_keeps_addresses() {
     world(|world| {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::data::Key;
-use super::decode::{Expression, expressions};
+use super::decode::{Decision, Expression, expressions};
 use super::numbers::*;
 use super::transaction::Family;
 use crate::wire::{Attributes, Messages, be32, be64, find, text_of};
@@ -65,6 +65,22 @@ impl Chain {
 }
 
 impl RuleEntry {
+    /// Whether no packet gets past it.
+    pub fn refuses_all(&self) -> bool {
+        let refuses = |expression: &Expression| match expression {
+            Expression::Reject | Expression::Verdict(Decision::Drop) => true,
+            Expression::XtTarget { name, .. } => matches!(name.as_str(), "REJECT" | "DROP"),
+            _ => false,
+        };
+        let decides_nothing = |expression: &Expression| match expression {
+            Expression::Aside => true,
+            Expression::XtMatch { name, .. } => name == "comment",
+            _ => false,
+        };
+        self.expressions.iter().any(refuses)
+            && self.expressions.iter().all(|expression| refuses(expression) || decides_nothing(expression))
+    }
+
     pub(super) fn read(payload: &[u8], table: &str, chain: &str) -> Option<Self> {
         let attributes = payload.get(4..)?;
         let named = |kind, name: &str| find(attributes, kind).is_some_and(|value| text_of(value) == name);

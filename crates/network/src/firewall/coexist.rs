@@ -1,19 +1,20 @@
 //! Other people's forward chains. In nftables a packet must be accepted by every base chain at a hook: a host policy of drop
-//! (Docker's iptables rules, a hand-made firewall) would cut our containers off whatever our own table says. So each forward
-//! chain that drops by policy gets two rules per bridge of ours at its beginning, known by their comment; our own table still
-//! decides what gets into a bridge. Nothing else of others is touched. iptables of the old kind (not backed by nftables) cannot
-//! be reached this way.
+//! (Docker's iptables rules, ufw, a hand-made firewall) or a last rule that refuses everything (firewalld) would cut our
+//! containers off whatever our own table says. So each such chain gets two rules per bridge of ours at its beginning, known by
+//! their comment; our own table still decides what gets into a bridge. Nothing else of others is touched. iptables of the old
+//! kind (not backed by nftables) cannot be reached this way.
 
-use netlink::nft::{Chain, Family, Nft, Rule, Transaction, Verdict};
+use netlink::nft::{Chain, Family, Nft, Rule, RuleEntry, Transaction, Verdict};
 
 use crate::error::Result;
 
 const FAMILIES: [Family; 3] = [Family::Inet, Family::Ipv4, Family::Ipv6];
 const NF_INET_FORWARD: u32 = 2;
 
-/// A chain of somebody else through which our packets must get.
-fn is_obstacle(chain: &Chain, table: &str) -> bool {
-    chain.hook == Some(NF_INET_FORWARD) && chain.policy_drop && chain.table != table
+/// A chain of somebody else through which our packets must get, and do not by themselves.
+fn is_obstacle(chain: &Chain, rules: &[RuleEntry], table: &str) -> bool {
+    let refuses = chain.policy_drop || rules.last().is_some_and(RuleEntry::refuses_all);
+    chain.hook == Some(NF_INET_FORWARD) && chain.table != table && refuses
 }
 
 fn comment(table: &str, bridge: &str) -> String {
@@ -24,8 +25,7 @@ fn comment(table: &str, bridge: &str) -> String {
 /// how many transactions.
 pub(super) fn make_way(nft: &mut Nft, table: &str, bridges: &[String]) -> Result<u32> {
     let mut commits = 0;
-    for_each_obstacle(nft, table, |nft, family, chain| {
-        let rules = nft.rules(family, &chain.table, &chain.name)?;
+    for_each_obstacle(nft, table, |nft, family, chain, rules| {
         let mut transaction = Transaction::new(family, &chain.table);
         let mut missing = false;
         for bridge in bridges {
@@ -79,12 +79,16 @@ pub(super) fn give_way_back(nft: &mut Nft, table: &str, bridge: Option<&str>) ->
 fn for_each_obstacle(
     nft: &mut Nft,
     table: &str,
-    mut each: impl FnMut(&mut Nft, Family, &Chain) -> Result<()>,
+    mut each: impl FnMut(&mut Nft, Family, &Chain, &[RuleEntry]) -> Result<()>,
 ) -> Result<()> {
     for family in FAMILIES {
         for chain in nft.chains(family)? {
-            if is_obstacle(&chain, table) {
-                each(nft, family, &chain)?;
+            if chain.hook != Some(NF_INET_FORWARD) {
+                continue;
+            }
+            let rules = nft.rules(family, &chain.table, &chain.name)?;
+            if is_obstacle(&chain, &rules, table) {
+                each(nft, family, &chain, &rules)?;
             }
         }
     }
