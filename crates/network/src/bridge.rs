@@ -24,6 +24,9 @@ impl Inner {
         {
             return Ok(*index);
         }
+        // As it is now: a sandbox in the making may know the network from before its subnet changed.
+        let current = lock(&self.state).networks.get(&network.id).cloned();
+        let network = current.as_ref().unwrap_or(network);
         if self.config.ip_forward && !network.internal {
             self.host.ensure_forwarding(false)?;
             if network.enable_ipv6 {
@@ -123,16 +126,19 @@ impl Inner {
         if changed.pools == network.pools {
             return Ok(changed);
         }
-        if made {
-            // Warm sandboxes have addresses of before; the bridge comes back with the new ones.
-            self.pool.drain(&network.id);
-            lock(&self.bridges).remove(&network.id);
-            self.host.delete_link(&options.bridge)?;
-        }
+        // Warm sandboxes have addresses of before.
+        self.pool.drain(&network.id);
+        // Nobody makes the bridge with its old addresses meanwhile: it comes back with the new ones.
+        let mut bridges = lock(&self.bridges);
         self.folders.save_network(&changed)?;
         let mut state = lock(&self.state);
         state.addresses.forget(&changed.id);
         state.networks.insert(changed.id.clone(), changed.clone());
+        drop(state);
+        if made {
+            bridges.remove(&network.id);
+            self.host.delete_link(&options.bridge)?;
+        }
         Ok(changed)
     }
 
