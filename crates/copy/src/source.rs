@@ -18,9 +18,15 @@ pub enum Source {
         wanted: String,
     },
     /// A layout or an archive.
-    Files(Files),
+    Files(Box<Files>),
     /// One of our engines.
     Engine(EngineImage),
+}
+
+impl From<Files> for Source {
+    fn from(files: Files) -> Self {
+        Self::Files(Box::new(files))
+    }
 }
 
 impl Source {

@@ -121,7 +121,8 @@ pub(crate) fn a_resize_waits_for_the_start(world: &mut World) -> Body<'_> {
             world.engine().exec_resize(&id, ResizeQuery { height: 11, width: 22 }),
             world.engine().exec_start(&id, start, Some(stream)),
         );
-        (started.unwrap(), resized.unwrap());
+        started.unwrap();
+        resized.unwrap();
         (&client.socket).write_all(b"\n").unwrap();
         let (output, _) = client.read().await;
         assert!(output.contains("11 22"), "{output}");

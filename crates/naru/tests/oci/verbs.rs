@@ -73,11 +73,7 @@ fn a_process_for_a_paused_container_waits_and_can_be_called_off() {
         .unwrap();
     assert_eq!(one.wait().unwrap().signal(), Some(15));
     let tasks = |kind: &str| world.verb(&["ps", "-f", kind]).ok();
-    assert_eq!(
-        tasks("json").matches(|letter: char| letter == ',').count(),
-        0,
-        "nobody comes into a frozen cgroup"
-    );
+    assert_eq!(tasks("json").matches(',').count(), 0, "nobody comes into a frozen cgroup");
     world.verb(&["resume"]).ok();
     assert!(other.wait().unwrap().success());
 }

@@ -1,7 +1,7 @@
 //! `context create`: remembers an engine under a name.
 
 use super::super::{Context, Failure, Outcome, file, output};
-use super::store::{self, DEFAULT, Endpoint, Meta, Store};
+use super::store::{self, DEFAULT, Endpoint, Meta, Store, Tls};
 
 /// Flags.
 #[derive(clap::Args)]
@@ -44,9 +44,6 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
     output::warn(&format!("Successfully created context \"{}\"", args.name));
     Ok(0)
 }
-
-/// Certificates by file name.
-type Tls = Vec<(&'static str, Vec<u8>)>;
 
 /// All of another context.
 fn copy(context: &Context, store: &Store, from: &str) -> anyhow::Result<(Meta, Tls)> {

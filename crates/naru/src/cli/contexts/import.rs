@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::super::{Context, Failure, Outcome, file, output};
-use super::store::{self, Meta, Store, TLS_FILES};
+use super::store::{self, Meta, Store, TLS_FILES, Tls};
 
 /// No context comes near it.
 const LIMIT: u64 = 10 << 20;
@@ -40,7 +40,7 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
 }
 
 /// The context in an archive. Only the files that are known are read, and none is written by the name it has there.
-pub(super) fn unpack(input: impl Read) -> anyhow::Result<(Meta, Vec<(&'static str, Vec<u8>)>)> {
+pub(super) fn unpack(input: impl Read) -> anyhow::Result<(Meta, Tls)> {
     let broken =
         |reason: &dyn std::fmt::Display| Failure::new(1, format!("invalid context archive: {reason}"));
     let mut archive = tar::Archive::new(input.take(LIMIT));

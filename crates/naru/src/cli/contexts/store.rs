@@ -15,6 +15,9 @@ pub const DEFAULT: &str = "default";
 /// The certificates of a context.
 pub const TLS_FILES: [&str; 3] = ["ca.pem", "cert.pem", "key.pem"];
 
+/// Certificates by file name.
+pub type Tls = Vec<(&'static str, Vec<u8>)>;
+
 /// `meta.json`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -134,7 +137,7 @@ impl Store {
     }
 
     /// A context's certificates.
-    pub fn read_tls(&self, name: &str) -> Vec<(&'static str, Vec<u8>)> {
+    pub fn read_tls(&self, name: &str) -> Tls {
         let folder = self.tls_folder(name).join("docker");
         let read = |file: &'static str| Some((file, std::fs::read(folder.join(file)).ok()?));
         TLS_FILES.into_iter().filter_map(read).collect()

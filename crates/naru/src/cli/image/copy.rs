@@ -78,9 +78,9 @@ async fn open_source(
             let digest = reference.digest.map(|digest| digest.to_string());
             Source::Registry { repository, wanted: digest.or(reference.tag).unwrap_or_default() }
         }
-        Place::Layout { folder, name } => Source::Files(Files::layout(folder, name.as_deref())?),
-        Place::OciArchive { file, name } => Source::Files(Files::oci_archive(file, name.as_deref())?),
-        Place::DockerArchive { file, name } => Source::Files(Files::docker_archive(file, name.as_deref())?),
+        Place::Layout { folder, name } => Source::from(Files::layout(folder, name.as_deref())?),
+        Place::OciArchive { file, name } => Source::from(Files::oci_archive(file, name.as_deref())?),
+        Place::DockerArchive { file, name } => Source::from(Files::docker_archive(file, name.as_deref())?),
         Place::Engine(name) => of_engine(context.client()?.clone(), name, downloaded).await?,
         Place::Remote { name, .. } if name.is_empty() => {
             return Err(Failure::new(1, "ssh://HOST/NAME: the image's name is missing").into());
@@ -99,7 +99,7 @@ async fn of_engine(
         return Ok(Source::Engine(EngineImage { client, name: name.to_owned() }));
     }
     let archive = downloaded.insert(Downloaded::save(&client, name).await?);
-    Ok(Source::Files(Files::docker_archive(&archive.path, None)?))
+    Ok(Source::from(Files::docker_archive(&archive.path, None)?))
 }
 
 /// A saved image; removed when it is no longer needed.
