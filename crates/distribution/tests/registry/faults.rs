@@ -120,10 +120,7 @@ async fn a_rate_limit_that_stays_is_told() {
     let headers = vec![("ratelimit-limit".to_owned(), "100;w=21600".to_owned())];
     line.proxy.fault(When::manifests(), Fault::Status { code: 429, headers, body: body.to_owned() });
     let error = line.world.pull_error(&line.name()).await;
-    assert_eq!(
-        error,
-        "toomanyrequests: You have reached your pull rate limit. (ratelimit-limit: 100;w=21600)"
-    );
+    assert_eq!(error, "toomanyrequests: You have reached your pull rate limit. (limit: 100 per 6h)");
 }
 
 #[tokio::test]

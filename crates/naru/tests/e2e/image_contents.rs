@@ -36,7 +36,7 @@ fn two_versions_of_an_image_are_compared() {
     let (newest, first) = log.split_once("\nlayer ").expect("two steps");
     assert!(newest.contains("D       0B /etc/group\n"), "{newest}");
     assert!(newest.contains("A       3B /srv/new\n"), "{newest}");
-    assert!(first.contains("    busybox\n"), "{first}");
+    assert!(first.contains("    busybox:latest\n"), "{first}");
 
     let tree = world.naru(["image", "tree"]).ok();
     let names: Vec<&str> = tree.lines().filter_map(|line| line.split_whitespace().last()).collect();

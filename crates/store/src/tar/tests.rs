@@ -112,7 +112,8 @@ fn what_the_writer_writes_the_reader_and_gnu_tar_read() {
     assert_eq!((found[0].0.mode, found[0].0.uid, found[0].0.mtime.seconds), (0o1777, 4_000_000_000, -5));
     assert_eq!((found[1].0.path.clone(), found[1].1.clone()), (long_path, b"hello".to_vec()));
     assert_eq!(found[1].0.mtime.seconds, 1 << 34);
-    assert_eq!(found[1].0.xattrs, [xattrs[1].clone(), xattrs[0].clone()]);
+    // To PAX a record without a value is none, and so it is to dockerd.
+    assert_eq!(found[1].0.xattrs, [xattrs[0].clone()]);
     assert_eq!(found[2].0.link, link);
     assert_eq!((found[3].0.kind, found[3].0.device), (Kind::Char, (1, 3)));
 

@@ -231,14 +231,28 @@ fn without_trusted_attributes() {
 
 #[test]
 fn a_container_on_overlayfs_in_a_user_namespace() {
-    let output = std::process::Command::new("unshare")
-        .args(["--user", "--map-users=0,0,65536", "--map-groups=0,0,65536"])
-        .args(["--mount", "--propagation", "private"])
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::Stdio;
+    let mut child = std::process::Command::new("unshare")
+        .args(["--user", "--mount", "--propagation", "unchanged", "sh", "-c"])
+        .args([r#"echo ready; read go; mount --make-rprivate / && exec "$@""#, "sh"])
         .arg(std::env::current_exe().unwrap())
         .args(["snapshots::without_trusted_attributes", "--exact", "--ignored", "--nocapture"])
         .env(crate::crash::STORE, "here")
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap();
+    // By hand: where newuidmap is installed, unshare asks that, and root has no range in /etc/subuid.
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    for map in ["uid_map", "gid_map"] {
+        std::fs::write(format!("/proc/{}/{map}", child.id()), "0 0 65536").unwrap();
+    }
+    child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    let output = child.wait_with_output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (said, errors) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success() && said.contains("1 passed"), "{said}{errors}");
