@@ -13,4 +13,5 @@ mod manifests;
 mod network;
 mod registries;
 mod registry;
+mod storage;
 mod world;
