@@ -41,7 +41,8 @@ fn all() -> Vec<Suite> {
         suite("cgroup-v2", "cgroup", "v2"),
         suite("runtime", "runtime", "containers"),
         suite("monitor", "monitor", "monitor"),
-        suite("oci", "naru", "oci"),
+        // Attackers are written in C, and the guest has no compiler.
+        Suite { arguments: &["--skip", "attack::"], ..suite("oci", "naru", "oci") },
         Suite { systemd: true, ..suite("systemd", "cgroup", "systemd") },
         Suite { systemd: true, full: true, arguments: &["systemd::"], ..suite("systemd-oci", "naru", "oci") },
     ]
