@@ -5,3 +5,4 @@ pub mod hello;
 pub mod init;
 pub mod monitor;
 pub mod oci;
+mod users;

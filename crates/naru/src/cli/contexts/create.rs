@@ -1,7 +1,7 @@
 //! `context create`: remembers an engine under a name.
 
 use super::super::{Context, Failure, Outcome, file, output};
-use super::store::{self, DEFAULT, Endpoint, Meta, Store, Tls};
+use super::store::{DEFAULT, Endpoint, Meta, Store, Tls};
 
 /// Flags.
 #[derive(clap::Args)]
@@ -22,10 +22,7 @@ pub struct Args {
 /// Remembers it.
 pub async fn run(context: &Context, args: Args) -> Outcome {
     let store = Store::of(context);
-    store::check_name(&args.name)?;
-    if store.has(&args.name) {
-        return Err(Failure::new(1, format!("context \"{}\" already exists", args.name)).into());
-    }
+    store.check_new(&args.name)?;
     let described = args.description.as_deref().unwrap_or_default();
     let (mut meta, tls) = match (&args.from, args.docker.is_empty()) {
         (Some(from), true) => copy(context, &store, from)?,
@@ -36,10 +33,7 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
     if !described.is_empty() {
         meta.describe(described);
     }
-    store.write(&meta)?;
-    if !tls.is_empty() {
-        store.write_tls(&args.name, &tls)?;
-    }
+    store.add(&meta, &tls)?;
     output::line(&args.name)?;
     output::warn(&format!("Successfully created context \"{}\"", args.name));
     Ok(0)

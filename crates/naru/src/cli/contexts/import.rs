@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::super::{Context, Failure, Outcome, file, output};
-use super::store::{self, Meta, Store, TLS_FILES, Tls};
+use super::store::{Meta, Store, TLS_FILES, Tls};
 
 /// No context comes near it.
 const LIMIT: u64 = 10 << 20;
@@ -21,19 +21,13 @@ pub struct Args {
 /// Reads it and remembers the engine.
 pub async fn run(context: &Context, args: Args) -> Outcome {
     let store = Store::of(context);
-    store::check_name(&args.name)?;
-    if store.has(&args.name) {
-        return Err(Failure::new(1, format!("context \"{}\" already exists", args.name)).into());
-    }
+    store.check_new(&args.name)?;
     let (mut meta, tls) = match args.file.as_str() {
         "-" => unpack(std::io::stdin().lock())?,
         path => unpack(std::fs::File::open(path).map_err(|error| file::failed("open", path, &error))?)?,
     };
     meta.name.clone_from(&args.name);
-    store.write(&meta)?;
-    if !tls.is_empty() {
-        store.write_tls(&args.name, &tls)?;
-    }
+    store.add(&meta, &tls)?;
     output::line(&args.name)?;
     output::warn(&format!("Successfully imported context \"{}\"", args.name));
     Ok(0)

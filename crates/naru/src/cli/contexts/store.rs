@@ -106,6 +106,21 @@ impl Store {
         self.meta_folder(name).join("meta.json").exists()
     }
 
+    /// Fails unless a context may be made under this name.
+    pub fn check_new(&self, name: &str) -> Result<(), Failure> {
+        check_name(name)?;
+        match self.has(name) {
+            true => Err(Failure::new(1, format!("context \"{name}\" already exists"))),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes a new one, with its certificates if it has any.
+    pub fn add(&self, meta: &Meta, tls: &Tls) -> anyhow::Result<()> {
+        self.write(meta)?;
+        if tls.is_empty() { Ok(()) } else { self.write_tls(&meta.name, tls) }
+    }
+
     /// All of them by name; one that cannot be read is told and left out.
     pub fn list(&self) -> Vec<Meta> {
         let folders = std::fs::read_dir(self.root.join("meta")).into_iter().flatten().flatten();

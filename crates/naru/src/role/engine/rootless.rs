@@ -8,6 +8,8 @@ use anyhow::Context as _;
 use engine::{EngineConfig, Rootless};
 use runtime::{IdMapping, rootless};
 
+use crate::role::users;
+
 /// Said where a user has no ids but his own.
 const ALONE: &str = "only one user id and one group id are there, so images with files of others are stored as if all were root's; \
                      install newuidmap (package uidmap) and give the user a range in /etc/subuid and /etc/subgid";
@@ -24,7 +26,7 @@ pub fn enter(run_dir: Option<&Path>) -> anyhow::Result<bool> {
         rootless::enter_process(pid).context("join the user namespace of the running containers")?;
     } else {
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        let name = user_name(uid);
+        let name = users::name(uid);
         let ranges = |file| ranges(&std::fs::read_to_string(file).unwrap_or_default(), uid, &name);
         let (uids, gids) = (ranges("/etc/subuid"), ranges("/etc/subgid"));
         let has_ranges = rootless::has_helpers() && !uids.is_empty() && !gids.is_empty();
@@ -67,17 +69,6 @@ fn monitor_in(run_dir: &Path) -> Option<i32> {
         let pid = rustix::net::sockopt::socket_peercred(&socket).ok()?.pid.as_raw_pid();
         Some(pid)
     })
-}
-
-fn user_name(uid: u32) -> String {
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let number = uid.to_string();
-    let found = users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == number).then(|| name.to_owned())
-    });
-    found.unwrap_or(number)
 }
 
 /// subuid(5): `name-or-uid:first:count`.

@@ -3,7 +3,8 @@
 use super::arguments::{Flag, Order, parse};
 use super::failure::{Failure, Result};
 use super::state::{State, describe};
-use super::{Globals, print, users};
+use super::{Globals, print};
+use crate::role::users;
 
 const FLAGS: &[Flag] = &[Flag::value("format", Some('f')), Flag::switch("quiet", Some('q'))];
 

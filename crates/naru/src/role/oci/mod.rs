@@ -24,7 +24,6 @@ mod start;
 mod state;
 mod unprivileged;
 mod update;
-mod users;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Names of the host's users, for tables.
+//! Names of the host's users.
 
 /// The name of a user, or his number.
 pub fn name(uid: u32) -> String {
