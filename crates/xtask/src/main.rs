@@ -10,7 +10,7 @@ mod tidy;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask tidy
-       cargo xtask bench [--rounds N] [--only run-none,run-bridge,exec,pull,pull-large,pull-delta,transfers,rmi-many,images,ps,memory,oci,launch,exec-floor,seccomp,many]
+       cargo xtask bench [--rounds N] [--only run-none,run-bridge,exec,pull,pull-large,pull-delta,transfers,rmi-many,images,ps,memory,oci,launch,exec-floor,seccomp,many,network,network-many,names,throughput]
        cargo xtask lane [--full] [--kernel PACKAGE,…] [--only SUITE,…] [-- ARGUMENTS OF THE TESTS]";
 
 fn main() -> ExitCode {

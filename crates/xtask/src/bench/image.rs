@@ -12,6 +12,11 @@ use sha2::{Digest, Sha256};
 
 /// `busybox` with `true`, `sh`, `sleep` and the other applets that are measured.
 pub fn busybox(layout: &Path) -> Result<()> {
+    busybox_with(layout, &[])
+}
+
+/// The same with files of this host at the same places.
+pub fn busybox_with(layout: &Path, files: &[PathBuf]) -> Result<()> {
     let program = fs::read("/bin/busybox").context("busybox-static is not installed")?;
     let mut image = Image::new(layout)?;
     image.layer(|layer| {
@@ -21,6 +26,12 @@ pub fn busybox(layout: &Path) -> Result<()> {
         layer.file("bin/busybox", &program)?;
         for applet in ["sh", "true", "sleep", "cat", "echo"] {
             layer.link(&format!("bin/{applet}"), "busybox")?;
+        }
+        for file in files {
+            // Programs look for libraries by the paths that ldd shows, and folders come by themselves.
+            let path = file.strip_prefix("/")?.to_string_lossy().into_owned();
+            let content = fs::read(file).with_context(|| format!("read {}", file.display()))?;
+            layer.file(&path, &content)?;
         }
         Ok(())
     })?;

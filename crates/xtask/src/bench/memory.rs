@@ -47,7 +47,7 @@ fn processes() -> Vec<(u64, String)> {
 }
 
 /// A field of `/proc/PID/smaps_rollup`, in KiB.
-fn rollup(pid: u64, field: &str) -> Result<u64> {
+pub fn rollup(pid: u64, field: &str) -> Result<u64> {
     let path = format!("/proc/{pid}/smaps_rollup");
     let text = fs::read_to_string(&path).with_context(|| path.clone())?;
     let line =

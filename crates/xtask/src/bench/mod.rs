@@ -11,8 +11,11 @@ mod images;
 mod launch;
 mod many;
 mod memory;
+mod names;
+mod network;
 mod peers;
 mod table;
+mod throughput;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -34,9 +37,12 @@ struct Options {
     bundles: Option<(PathBuf, PathBuf)>,
 }
 
-const NAMES: &str = "run-none, run-bridge, exec, pull, pull-large, pull-delta, transfers, rmi-many, images, ps, memory, oci, launch, exec-floor, seccomp, many";
+const NAMES: &str = "run-none, run-bridge, exec, pull, pull-large, pull-delta, transfers, rmi-many, images, ps, memory, oci, launch, exec-floor, seccomp, many, network, network-many, names, throughput";
 
 pub fn run(arguments: &[String]) -> Result<()> {
+    if arguments.first().is_some_and(|argument| argument == names::ASK) {
+        return names::ask();
+    }
     let options = Options::parse(arguments)?;
     if let Some((bundle, naru)) = &options.bundles {
         return bundles::measure(bundle, naru, options.rounds);
@@ -108,6 +114,18 @@ pub fn run(arguments: &[String]) -> Result<()> {
     }
     if wanted("seccomp") {
         rows.extend(filter::install(&bench, options.rounds)?);
+    }
+    if wanted("network") {
+        rows.extend(network::starts(&bench, options.rounds)?);
+    }
+    if wanted("network-many") {
+        rows.extend(network::many(&bench)?);
+    }
+    if wanted("names") {
+        rows.extend(names::measure(&bench, few)?);
+    }
+    if wanted("throughput") {
+        rows.extend(throughput::measure(&bench, few)?);
     }
     let held = table::print(&rows);
     if wanted("memory") {

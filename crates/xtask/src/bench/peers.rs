@@ -1,6 +1,7 @@
 //! The contestants: Naru's own engine, a private dockerd, podman, and the bare runtimes, each on a temporary root; a local
 //! registry to pull from. Dropping `Bench` stops them.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +13,9 @@ use super::image;
 
 /// The local registry.
 pub const REGISTRY: &str = "127.0.0.1:5000";
+
+/// A dockerd that does without its userland proxy.
+pub const NO_PROXY: &str = "no proxy";
 
 /// One engine with a Docker-like command line.
 pub struct Peer {
@@ -30,6 +34,8 @@ pub struct Bench {
     image_peers: Vec<Peer>,
     pub dir: tempfile::TempDir,
     services: Vec<Child>,
+    /// Services that came with a measurement.
+    late: RefCell<Vec<Child>>,
 }
 
 impl Peer {
@@ -63,7 +69,13 @@ impl Bench {
     /// Starts what is installed and gives each engine the busybox image.
     pub fn start(naru: PathBuf) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("naru-bench-").tempdir()?;
-        let mut bench = Self { peers: Vec::new(), image_peers: Vec::new(), dir, services: Vec::new() };
+        let mut bench = Self {
+            peers: Vec::new(),
+            image_peers: Vec::new(),
+            dir,
+            services: Vec::new(),
+            late: RefCell::default(),
+        };
         bench.add_naru(naru);
         bench.add_docker()?;
         bench.add_podman();
@@ -72,9 +84,7 @@ impl Bench {
         image::busybox(&layout)?;
         bench.push_layout(&layout, "busybox")?;
         for peer in &bench.peers {
-            let name = format!("{REGISTRY}/busybox");
-            peer.ok(&["pull", "-q", &name])?;
-            peer.ok(&["tag", &name, "busybox"])?;
+            bench.give(peer, "busybox")?;
         }
         bench.leave_out_those_that_run_nothing();
         Ok(bench)
@@ -200,6 +210,56 @@ impl Bench {
         wait_for("docker-registry", || std::net::TcpStream::connect(REGISTRY).is_ok())
     }
 
+    /// The daemon that was started for Docker.
+    pub fn docker_pid(&self) -> Option<u32> {
+        let id = fs::read_to_string(self.path("docker.pid")).ok()?;
+        id.trim().parse().ok()
+    }
+
+    /// Gives an engine an image of the registry under its own name.
+    pub fn give(&self, peer: &Peer, image: &str) -> Result<()> {
+        let name = format!("{REGISTRY}/{image}");
+        peer.ok(&["pull", "-q", &name])?;
+        peer.ok(&["tag", &name, image]).map(drop)
+    }
+
+    /// Gives an engine an image of another one.
+    pub fn copy(&self, from: &Peer, to: &Peer, image: &str) -> Result<()> {
+        let archive = self.path(&format!("{image}.tar")).display().to_string();
+        from.ok(&["save", "-o", &archive, image])?;
+        to.ok(&["load", "-q", "-i", &archive]).map(drop)
+    }
+
+    /// A second dockerd, in a network namespace of its own, that does without its proxy; with the process that keeps the
+    /// namespace. None where docker is not installed.
+    pub fn docker_without_proxy(&self) -> Result<Option<(Peer, u32)>> {
+        let (Some(daemon), Some(client)) = (find("dockerd"), find("docker")) else { return Ok(None) };
+        let socket = format!("unix://{}", self.path("noproxy.sock").display());
+        let value = |name: &str| self.path(name).display().to_string();
+        let log = fs::File::create(self.path("noproxy.log"))?;
+        let child = Command::new("unshare")
+            .args(["--net", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""])
+            .arg(daemon)
+            .args(["--data-root", &value("noproxy"), "--exec-root", &value("noproxy-run")])
+            .args(["--pidfile", &value("noproxy.pid"), "--host", &socket, "--userland-proxy=false"])
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("run dockerd")?;
+        let pid = child.id();
+        self.late.borrow_mut().push(child);
+        let peer = Peer {
+            name: NO_PROXY.to_owned(),
+            program: client,
+            arguments: vec!["--host".to_owned(), socket],
+            environment: Vec::new(),
+            socket: Some(self.path("noproxy.sock")),
+        };
+        wait_for("dockerd", || peer.ok(&["version"]).is_ok())
+            .with_context(|| fs::read_to_string(self.path("noproxy.log")).unwrap_or_default())?;
+        Ok(Some((peer, pid)))
+    }
+
     /// Brings an image to the registry.
     pub fn push_layout(&self, layout: &Path, name: &str) -> Result<()> {
         let source = format!("oci:{}:latest", layout.display());
@@ -226,7 +286,7 @@ impl Drop for Bench {
                 let _ = peer.ok(&arguments);
             }
         }
-        for service in &mut self.services {
+        for service in self.services.iter_mut().chain(self.late.get_mut()) {
             let _ = Command::new("kill").arg(service.id().to_string()).status();
             let _ = service.wait();
         }

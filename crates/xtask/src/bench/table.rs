@@ -1,42 +1,81 @@
 //! Samples and how they are shown: the median of each peer, and its ratio to Naru's.
 
-/// One measured thing: samples in milliseconds for each peer, in the order they first came.
+/// One measured thing: samples for each peer, in the order they first came; in milliseconds unless it says otherwise.
 pub struct Row {
     name: String,
+    unit: &'static str,
     samples: Vec<(String, Vec<f64>)>,
     notes: Vec<String>,
-    bars: Vec<(f64, &'static str)>,
+    bars: Vec<Bar>,
+}
+
+/// What is promised of Naru's median.
+enum Bar {
+    AtMost(f64, &'static str),
+    AtLeast(f64, &'static str),
+    Within(f64),
 }
 
 impl Row {
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), samples: Vec::new(), notes: Vec::new(), bars: Vec::new() }
+        Self::of(name, "ms")
+    }
+
+    /// Something that is not measured in milliseconds.
+    pub fn of(name: &str, unit: &'static str) -> Self {
+        Self { name: name.to_owned(), unit, samples: Vec::new(), notes: Vec::new(), bars: Vec::new() }
     }
 
     /// Promises that Naru's median is at most so many times that of a peer, if it is there.
     pub fn at_most(mut self, factor: f64, peer: &'static str) -> Self {
-        self.bars.push((factor, peer));
+        self.bars.push(Bar::AtMost(factor, peer));
         self
+    }
+
+    /// Promises that Naru's median is at least so many times that of a peer, if it is there.
+    pub fn at_least(mut self, factor: f64, peer: &'static str) -> Self {
+        self.bars.push(Bar::AtLeast(factor, peer));
+        self
+    }
+
+    /// Promises that Naru's median is no more than this.
+    pub fn within(mut self, limit: f64) -> Self {
+        self.bars.push(Bar::Within(limit));
+        self
+    }
+
+    pub fn median_of(&self, peer: &str) -> Option<f64> {
+        self.samples.iter().find(|(name, _)| name == peer).map(|(_, samples)| median(samples))
     }
 
     /// What is said about each promise that can be judged, and whether it holds.
     fn verdicts(&self) -> Vec<(String, bool)> {
-        let median_of = |wanted: &str| {
-            self.samples.iter().find(|(name, _)| name == wanted).map(|(_, samples)| median(samples))
-        };
-        let verdict = |(factor, peer): &(f64, &'static str)| {
-            let ratio = median_of("naru")? / median_of(peer)?;
-            let holds = ratio <= *factor;
+        let verdict = |bar: &Bar| {
+            let naru = self.median_of("naru")?;
+            let (said, promised, holds) = match bar {
+                Bar::AtMost(factor, peer) => {
+                    let ratio = naru / self.median_of(peer)?;
+                    (format!("{ratio:.2} × {peer}"), format!("at most {factor} ×"), ratio <= *factor)
+                }
+                Bar::AtLeast(factor, peer) => {
+                    let ratio = naru / self.median_of(peer)?;
+                    (format!("{ratio:.2} × {peer}"), format!("at least {factor} ×"), ratio >= *factor)
+                }
+                Bar::Within(limit) => {
+                    let unit = self.unit;
+                    (format!("{naru:.2} {unit}"), format!("at most {limit} {unit}"), naru <= *limit)
+                }
+            };
             let word = if holds { "holds" } else { "DOES NOT HOLD" };
-            Some((format!("  {ratio:.2} × {peer}, at most {factor} × is promised: {word}"), holds))
+            Some((format!("  {said}, {promised} is promised: {word}"), holds))
         };
         self.bars.iter().filter_map(verdict).collect()
     }
 
-    pub fn add(&mut self, peer: &str, milliseconds: f64) {
+    pub fn add(&mut self, peer: &str, value: f64) {
         match self.samples.iter_mut().find(|(name, _)| name == peer) {
-            Some((_, samples)) => samples.push(milliseconds),
-            None => self.samples.push((peer.to_owned(), vec![milliseconds])),
+            Some((_, samples)) => samples.push(value),
+            None => self.samples.push((peer.to_owned(), vec![value])),
         }
     }
 
@@ -50,7 +89,7 @@ impl Row {
             self.samples.iter().map(|(name, samples)| (name.as_str(), median(samples))).collect();
         let naru = medians.iter().find(|(name, _)| *name == "naru").map_or(f64::NAN, |(_, median)| *median);
         let line = |(name, median): &(&str, f64)| {
-            format!("  {name:<10} {median:>9.2} ms   {:>6.2} × naru", median / naru)
+            format!("  {name:<10} {median:>9.2} {}   {:>6.2} × naru", self.unit, median / naru)
         };
         medians.iter().map(line).collect()
     }
@@ -78,7 +117,7 @@ pub fn print(rows: &[Row]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn median(samples: &[f64]) -> f64 {
+pub fn median(samples: &[f64]) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     match sorted.len() {
@@ -101,6 +140,18 @@ mod tests {
         let holds: Vec<bool> = row.verdicts().iter().map(|(_, holds)| *holds).collect();
         assert_eq!(holds, [true, false]);
         assert!(print(&[row]).unwrap_err().to_string().contains("does not hold: x"));
+    }
+
+    #[test]
+    fn promises_of_more_and_of_no_more() {
+        let mut row =
+            Row::of("x", "Gbit/s").at_least(0.98, "one").at_least(5.0, "two").within(10.0).within(9.0);
+        for (peer, value) in [("naru", 10.0), ("one", 10.1), ("two", 2.5)] {
+            row.add(peer, value);
+        }
+        let holds: Vec<bool> = row.verdicts().iter().map(|(_, holds)| *holds).collect();
+        assert_eq!(holds, [true, false, true, false]);
+        assert_eq!(row.lines()[0], "  naru           10.00 Gbit/s     1.00 × naru");
     }
 
     #[test]
