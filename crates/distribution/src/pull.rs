@@ -25,6 +25,7 @@ use crate::endpoint::{Endpoint, Purpose, endpoints_for};
 use crate::error::{Cause, Error, Result};
 use crate::http::Outgoing;
 use crate::progress::{Progress, ProgressSink};
+use crate::push::remember;
 use crate::session::{Access, Fetched, Session};
 use crate::url;
 
@@ -289,6 +290,9 @@ impl Pull<'_> {
         let id = chosen.manifest.config.digest.to_string();
         let known = self.blocking("look up image", move |store| Ok(store.image(&id).is_ok())).await?;
         layers::fetch(self, &chosen.manifest.layers, diff_ids, known).await?;
+        for (blob, diff_id) in chosen.manifest.layers.iter().zip(diff_ids) {
+            remember(self.store, self.session, Some(diff_id), blob).await;
+        }
 
         let documents: Vec<Fetched> =
             chosen.indexes.iter().chain([&chosen.manifest_bytes]).cloned().collect();

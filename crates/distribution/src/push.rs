@@ -12,7 +12,7 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use image::{Descriptor, Digest, Index, Platform, Reference};
-use store::{ImageRecord, Packed, Store};
+use store::{ImageRecord, Packed, Place, Store};
 
 use crate::auth::Auth;
 use crate::blob_source::BlobSource;
@@ -113,16 +113,15 @@ async fn push_to(
         let whole = may_push_whole(store, &session, image, options).await?;
         let wanted = options.platform.as_ref().map(ToString::to_string).unwrap_or_default();
         let named = Reference { tag: Some(tag.clone()), ..reference.clone() };
-        let (image, reference, options) = (image.clone(), reference.clone(), options.clone());
-        let plan =
-            blocking(store, "read image", move |store| plan(store, &image, &reference, &options, whole));
+        let (image, options, target) = (image.clone(), options.clone(), Target::of(&session));
+        let plan = blocking(store, "read image", move |store| plan(store, &image, &target, &options, whole));
         let plan = plan
             .await?
             .ok_or_else(|| Error::PlatformNotHere { reference: named.familiar(), platform: wanted });
         plans.push((tag, plan?));
     }
-    let sources =
-        plans.iter().flat_map(|(_, plan)| plan.layers.iter().filter_map(|layer| layer.mount_from.clone()));
+    let sources = plans.iter().flat_map(|(_, plan)| plan.layers.iter().flat_map(|layer| &layer.mount_from));
+    let sources = sources.cloned();
     let mut sources: Vec<String> = sources.collect();
     sources.sort();
     sources.dedup();
@@ -173,15 +172,31 @@ struct PlannedLayer {
     blob: Descriptor,
     /// Docker shows the first digits of the diff id.
     line: String,
-    /// A repository at the same registry that has this blob, as far as we know.
-    mount_from: Option<String>,
+    diff_id: Option<Digest>,
+    /// Repositories of the same registry that have this blob, as far as we know.
+    mount_from: Vec<String>,
 }
+
+/// The place that is pushed to.
+struct Target {
+    registry: String,
+    repository: String,
+}
+
+impl Target {
+    fn of(session: &Session) -> Self {
+        Target { registry: session.endpoint.host.clone(), repository: session.repository.clone() }
+    }
+}
+
+/// A registry that answers none of so many will not answer the next one.
+const MOUNTS_MAX: usize = 3;
 
 /// `None` when the image is not here for that platform.
 fn plan(
     store: &Store,
     image: &ImageRecord,
-    reference: &Reference,
+    target: &Target,
     options: &PushOptions,
     whole: bool,
 ) -> store::Result<Option<Plan>> {
@@ -206,7 +221,9 @@ fn plan(
     if let Some(packed) = options.packed {
         plan = repack(store, plan, packed)?;
     }
-    find_mounts(store, &mut plan, reference)?;
+    for layer in &mut plan.layers {
+        layer.mount_from = mounts(store, layer, target);
+    }
     Ok(Some(plan))
 }
 
@@ -236,8 +253,9 @@ fn add_manifest(store: &Store, plan: &mut Plan, entry: &Descriptor) -> store::Re
     let diff_ids =
         image::ImageConfig::parse(&config).map(|config| config.rootfs.diff_ids).unwrap_or_default();
     for (index, blob) in manifest.layers.iter().enumerate() {
-        let line = diff_ids.get(index).unwrap_or(&blob.digest).short().to_owned();
-        plan.layers.push(PlannedLayer { blob: blob.clone(), line, mount_from: None });
+        let diff_id = diff_ids.get(index).cloned();
+        let line = diff_id.as_ref().unwrap_or(&blob.digest).short().to_owned();
+        plan.layers.push(PlannedLayer { blob: blob.clone(), line, diff_id, mount_from: Vec::new() });
     }
     plan.configs.push(manifest.config.clone());
     plan.manifests.push((entry.bare(), bytes));
@@ -274,24 +292,15 @@ fn repack(store: &Store, plan: Plan, packed: Packed) -> store::Result<Plan> {
     Ok(new)
 }
 
-/// Where else at this registry a layer should be: in repositories that an image with it was pulled from or pushed to.
-fn find_mounts(store: &Store, plan: &mut Plan, reference: &Reference) -> store::Result<()> {
-    let mut known: BTreeMap<Digest, String> = BTreeMap::new();
-    for image in store.images()? {
-        let elsewhere = image
-            .repo_digests
-            .iter()
-            .find(|name| name.registry == reference.registry && name.repository != reference.repository);
-        let Some(name) = elsewhere else { continue };
-        let Ok(manifest) = store.manifest(&image.manifest) else { continue };
-        for layer in &manifest.layers {
-            known.entry(layer.digest.clone()).or_insert_with(|| name.repository.clone());
-        }
-    }
-    for layer in &mut plan.layers {
-        layer.mount_from = known.get(&layer.blob.digest).cloned();
-    }
-    Ok(())
+/// Where else at this registry a layer should be: in repositories that it was pulled from or pushed to, the latest first.
+fn mounts(store: &Store, layer: &PlannedLayer, target: &Target) -> Vec<String> {
+    let places = layer.diff_id.iter().flat_map(|diff_id| store.places(diff_id));
+    let usable = places.filter(|place| {
+        place.registry == target.registry
+            && place.repository != target.repository
+            && place.blob.digest == layer.blob.digest
+    });
+    usable.map(|place| place.repository).take(MOUNTS_MAX).collect()
 }
 
 struct Push<'a> {
@@ -312,7 +321,7 @@ impl Push<'_> {
         }
         try_join_all(unique.into_values().map(|layer| self.layer(layer))).await?;
         for config in &plan.configs {
-            upload::blob(self.session, config, &self.source(config), None, &|_| ()).await?;
+            upload::blob(self.session, config, &self.source(config), &[], &|_| ()).await?;
         }
         let mut last = None;
         for (index, (descriptor, bytes)) in plan.manifests.iter().enumerate() {
@@ -344,7 +353,9 @@ impl Push<'_> {
         }
         let _place = place(&self.registries.0.uploads, || show(LayerStep::Waiting)).await?;
         let source = self.source(&layer.blob);
-        upload::blob(self.session, &layer.blob, &source, layer.mount_from.as_deref(), &show).await
+        upload::blob(self.session, &layer.blob, &source, &layer.mount_from, &show).await?;
+        remember(self.store, self.session, layer.diff_id.as_ref(), &layer.blob).await;
+        Ok(())
     }
 
     /// A blob of the store; opened when it is needed, which most often it is not.
@@ -360,5 +371,17 @@ impl Push<'_> {
             };
             stream::once(opened).try_flatten().boxed()
         })
+    }
+}
+
+/// Remembers that a repository has a layer, for the next push of it to the same registry.
+pub(crate) async fn remember(store: &Store, session: &Session, diff_id: Option<&Digest>, blob: &Descriptor) {
+    let Some(diff_id) = diff_id.filter(|_| !blob.media_type.is_foreign()).cloned() else { return };
+    let Target { registry, repository } = Target::of(session);
+    let place = Place { registry, repository, blob: blob.bare() };
+    let remembered =
+        blocking(store, "remember layer", move |store| store.remember_place(&diff_id, place)).await;
+    if let Err(error) = remembered {
+        tracing::warn!(error = error.message(), "a later push may send a layer that is there already");
     }
 }

@@ -125,7 +125,8 @@ impl Repository {
         mount_from: Option<&str>,
         show: &(dyn Fn(LayerStep) + Sync),
     ) -> Result<()> {
-        upload::blob(&self.session, blob, source, mount_from, &|step| show(step)).await
+        let mount_from: Vec<String> = mount_from.map(str::to_owned).into_iter().collect();
+        upload::blob(&self.session, blob, source, &mount_from, &|step| show(step)).await
     }
 
     /// A blob's bytes. Not checked: whoever takes them has to hash them anyway.

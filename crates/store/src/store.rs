@@ -6,6 +6,7 @@
 //! ingest/   <algorithm>-<hex>: downloads that can be resumed
 //! unsynced/ one empty file per blob and layer that may still be in the page cache only
 //! damaged/  one empty file per blob and layer that was found to be damaged
+//! places/   <diff id hex>: which repositories have a layer, see `places`
 //! tmp/      everything in the making; emptied when the store is opened
 //! volumes/  <name>/{volume.json, _data/}
 //! lock      held by the one process that has the store open
@@ -52,6 +53,8 @@ pub(crate) struct Inner {
     pub gc: RwLock<()>,
     /// Held while a project number is being chosen.
     pub projects: Mutex<()>,
+    /// Serialises changes to `places/`; how many there are, once that was asked.
+    pub places: Mutex<Option<usize>>,
     /// Serialises changes to volumes.
     pub volumes: Mutex<()>,
     /// Whether overlayfs works on this root; found out at the first need.
@@ -79,7 +82,7 @@ impl Store {
                 .context(|| format!("create folder {}", path.display()))
         };
         make(&root, 0o710)?;
-        for folder in ["layers", "ingest", "unsynced", "damaged", "tmp", "volumes"] {
+        for folder in ["layers", "ingest", "unsynced", "damaged", "places", "tmp", "volumes"] {
             make(&root.join(folder), 0o700)?;
         }
         make(&root.join("images/blobs/sha256"), 0o755)?;
@@ -106,6 +109,7 @@ impl Store {
                 leases: Mutex::default(),
                 gc: RwLock::new(()),
                 projects: Mutex::default(),
+                places: Mutex::default(),
                 volumes: Mutex::default(),
                 overlay: OnceLock::new(),
                 _lock: lock,

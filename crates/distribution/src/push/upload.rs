@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! HEAD ─ 200 ─▶ there already
-//! POST uploads/[?mount=&from=] ─ 201 ─▶ mounted
+//! POST uploads/[?mount=&from=] ─ 201 ─▶ mounted                       (each place that may have it, then without)
 //!                              ─ 202 ─▶ PATCH body ─▶ PUT ?digest= ─ 201 ─▶ done
 //!                                        │ broken
 //!                                        ├▶ GET upload → Range: 0-n ─▶ PATCH the rest
@@ -41,7 +41,7 @@ pub(crate) async fn blob(
     session: &Session,
     blob: &Descriptor,
     source: &BlobSource,
-    mount_from: Option<&str>,
+    mount_from: &[String],
     show: &impl Fn(LayerStep),
 ) -> Result<()> {
     if exists(session, blob).await? {
@@ -51,10 +51,10 @@ pub(crate) async fn blob(
     let mut failures = 0;
     let mut limit = u64::MAX;
     let mut upload: Option<Uri> = None;
-    let mut mount_from = mount_from;
+    let mut mount_from = mount_from.iter();
     loop {
         let outcome = match upload.take() {
-            None => begin(session, blob, mount_from.take()).await,
+            None => begin(session, blob, mount_from.next()).await,
             Some(location) => match offset(session, location).await {
                 Err(error) if is_lost(&error) => begin(session, blob, None).await,
                 outcome => outcome,
@@ -64,6 +64,11 @@ pub(crate) async fn blob(
             Ok(Begun::Mounted(from)) => {
                 show(LayerStep::MountedFrom(from));
                 return Ok(());
+            }
+            // It is not there, or not for us; another place may have it.
+            Ok(Begun::At { location, .. }) if mount_from.len() > 0 => {
+                let _ = session.send_once(Outgoing::new(Method::DELETE, location)).await;
+                continue;
             }
             Ok(Begun::At { location, offset }) => {
                 let sending = Sending { session, blob, source, limit };
@@ -130,7 +135,7 @@ enum Begun {
     At { location: Uri, offset: u64 },
 }
 
-async fn begin(session: &Session, blob: &Descriptor, mount_from: Option<&str>) -> Result<Begun> {
+async fn begin(session: &Session, blob: &Descriptor, mount_from: Option<&String>) -> Result<Begun> {
     let mut uri = session.uri("blobs/uploads/")?;
     if let Some(from) = mount_from {
         let digest = blob.digest.to_string();
@@ -138,7 +143,7 @@ async fn begin(session: &Session, blob: &Descriptor, mount_from: Option<&str>) -
     }
     let answer = session.send_once(Outgoing::new(Method::POST, uri)).await?;
     match (answer.status(), mount_from) {
-        (StatusCode::CREATED, Some(from)) => Ok(Begun::Mounted(from.to_owned())),
+        (StatusCode::CREATED, Some(from)) => Ok(Begun::Mounted(from.clone())),
         (StatusCode::ACCEPTED, _) => Ok(Begun::At { location: location(&answer)?, offset: 0 }),
         _ => Err(answer.refusal().await),
     }

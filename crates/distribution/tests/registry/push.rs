@@ -97,6 +97,77 @@ async fn blobs_are_mounted_from_another_repository() {
     }
 }
 
+/// The requests that start an upload or a mount.
+fn posts(proxy: &Proxy) -> Vec<String> {
+    let seen = proxy.seen();
+    seen.iter().filter(|request| request.method == "POST").map(|request| request.target.clone()).collect()
+}
+
+#[tokio::test]
+async fn where_a_layer_lies_is_remembered_without_the_image() {
+    let (registry, other) = (Registry::start(), Registry::start());
+    let (proxy, other_proxy) = (Proxy::start(registry.address()), Proxy::start(other.address()));
+    let original = spec().push(registry.address(), "team/app:1");
+    let world = World::new();
+    let pulled = world.pull(&format!("{}/team/app:1", proxy.host())).await.unwrap();
+    let mut archive = Vec::new();
+    world.store.save(&[pulled.record.id.to_string()], &[], &mut archive).unwrap();
+    world.store.delete_image(&original.id).unwrap();
+    world.store.load(archive.as_slice(), &[], &mut |_| ()).unwrap();
+    world.said();
+
+    let copy = format!("{}/copy:1", proxy.host());
+    world.store.tag(&original.id, &reference(&copy)).unwrap();
+    let pushed = push_as(&world, &reference(&copy), &PushOptions::default()).await.unwrap();
+    assert_eq!(pushed, std::slice::from_ref(&original.digest));
+    let said = world.said();
+    let mounted = said.iter().filter(|line| line.ends_with("Mounted from team/app")).count();
+    assert_eq!(mounted, 2, "{said:?}");
+
+    // Another registry is not told what this one has.
+    let elsewhere = format!("{}/copy:1", other_proxy.host());
+    world.store.tag(&original.id, &reference(&elsewhere)).unwrap();
+    push_as(&world, &reference(&elsewhere), &PushOptions::default()).await.unwrap();
+    let posts = posts(&other_proxy);
+    assert!(!posts.is_empty() && posts.iter().all(|path| !path.contains("mount=")), "{posts:?}");
+}
+
+#[tokio::test]
+async fn a_place_that_has_nothing_any_more_costs_one_question() {
+    let registry = Registry::start();
+    let proxy = Proxy::start(registry.address());
+    let original = spec().push(registry.address(), "app:1");
+    let world = World::new();
+    let name = format!("{}/copy:1", proxy.host());
+    pulled_as(&world, &format!("{}/app:1", proxy.host()), &name).await;
+    let config = world.store.config(&original.id).unwrap();
+    for diff_id in &config.rootfs.diff_ids {
+        let known = world.store.places(diff_id).pop().unwrap();
+        for repository in ["gone", "never"] {
+            let place = store::Place { repository: repository.to_owned(), ..known.clone() };
+            world.store.remember_place(diff_id, place).unwrap();
+        }
+    }
+    push_as(&world, &reference(&name), &PushOptions::default()).await.unwrap();
+    let said = world.said();
+    let mounted = said.iter().filter(|line| line.ends_with("Mounted from app")).count();
+    assert_eq!(mounted, 2, "{said:?}");
+
+    // None of those that are known has it: it is sent.
+    let empty = Registry::start();
+    for diff_id in &config.rootfs.diff_ids {
+        let known = world.store.places(diff_id).pop().unwrap();
+        let place = store::Place { registry: empty.host(), ..known };
+        world.store.remember_place(diff_id, place).unwrap();
+    }
+    let name = format!("{}/copy:1", empty.host());
+    world.store.tag(&original.id, &reference(&name)).unwrap();
+    push_as(&world, &reference(&name), &PushOptions::default()).await.unwrap();
+    let said = world.said();
+    assert_eq!(said.iter().filter(|line| line.ends_with(": Pushed")).count(), 2, "{said:?}");
+    assert_eq!(World::new().pull(&name).await.unwrap().record.id, original.id);
+}
+
 #[tokio::test]
 async fn an_interrupted_upload_goes_on() {
     let (source, target) = (Registry::start(), Registry::start());

@@ -95,8 +95,8 @@ impl Bench {
         Ok(row)
     }
 
-    /// `push`, `save`, `load` and `commit` of the 200 MB image or as much. The push comes first: what an engine remembers of where a
-    /// layer lies already is another matter.
+    /// `push`, `save`, `load` and `commit` of the 200 MB image or as much. What is pushed was pulled or loaded, and
+    /// all of them remember where its layers lie.
     pub fn transfers(&self, rounds: usize) -> Result<Vec<Row>> {
         let layout = self.path("moved");
         image::large(&layout)?;
@@ -112,7 +112,8 @@ impl Bench {
         let rows = [
             "save, 200 MB",
             "load, 200 MB",
-            "push, 200 MB to a new repository",
+            "push, 200 MB to a new repository of a registry that has it",
+            "push, 200 MB to a registry that knows nothing",
             "commit, 200 MB in 200 files",
         ];
         let mut rows = rows.map(Row::new);
@@ -127,13 +128,19 @@ impl Bench {
                 peer.ok(&["tag", &name, &target])?;
                 rows[2].add(&peer.name, timed(peer.command(&["push", "-q", &target]))?);
                 peer.ok(&["rmi", &target])?;
+                self.with_new_registry(|registry| {
+                    let target = format!("{registry}/pushed");
+                    peer.ok(&["tag", &name, &target])?;
+                    rows[3].add(&peer.name, timed(peer.command(&["push", "-q", &target]))?);
+                    peer.ok(&["rmi", &target]).map(drop)
+                })?;
                 let file = self.path("saved.tar").display().to_string();
                 let _ = std::fs::remove_file(&file);
                 rows[0].add(&peer.name, timed(peer.command(&["save", "-o", &file, &name]))?);
                 peer.ok(&["rmi", &name])?;
                 rows[1].add(&peer.name, timed(peer.command(&["load", "-q", "-i", &file]))?);
                 std::fs::remove_file(&file)?;
-                rows[3].add(&peer.name, timed(peer.command(&["commit", "changed", "committed"]))?);
+                rows[4].add(&peer.name, timed(peer.command(&["commit", "changed", "committed"]))?);
                 peer.ok(&["rmi", "committed"])?;
             }
         }

@@ -193,11 +193,28 @@ impl Bench {
     }
 
     fn start_registry(&mut self) -> Result<()> {
+        let registry = self.serve_registry("registry", REGISTRY)?;
+        self.services.push(registry);
+        Ok(())
+    }
+
+    /// An empty registry at an address that no engine has heard of, for as long as `work` goes on.
+    pub fn with_new_registry<T>(&self, work: impl FnOnce(&str) -> Result<T>) -> Result<T> {
+        // Engines remember what a registry has by its address.
+        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let mut registry = self.serve_registry("new-registry", &address)?;
+        let outcome = work(&address);
+        stop(&mut registry);
+        fs::remove_dir_all(self.path("new-registry"))?;
+        outcome
+    }
+
+    fn serve_registry(&self, folder: &str, address: &str) -> Result<Child> {
         let program = find("docker-registry").context("docker-registry is not installed")?;
-        let config = self.path("registry.yml");
+        let config = self.path(&format!("{folder}.yml"));
         let text = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{REGISTRY}\"}}\n",
-            self.path("registry").display()
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: \"{address}\"}}\n",
+            self.path(folder).display()
         );
         fs::write(&config, text)?;
         let child = Command::new(program)
@@ -206,8 +223,8 @@ impl Bench {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        self.services.push(child);
-        wait_for("docker-registry", || std::net::TcpStream::connect(REGISTRY).is_ok())
+        wait_for("docker-registry", || std::net::TcpStream::connect(address).is_ok())?;
+        Ok(child)
     }
 
     /// The daemon that was started for Docker.
@@ -290,7 +307,13 @@ impl Drop for Bench {
             let _ = Command::new("kill").arg(service.id().to_string()).status();
             let _ = service.wait();
         }
+        self.services.iter_mut().for_each(stop);
     }
+}
+
+fn stop(service: &mut Child) {
+    let _ = Command::new("kill").arg(service.id().to_string()).status();
+    let _ = service.wait();
 }
 
 pub fn find(program: &str) -> Option<PathBuf> {
