@@ -222,6 +222,8 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        // The copy may be a program no more.
+        self.program = PathBuf::from(NARU);
         let deleted = self.verb(&["delete", "--force"]);
         if !std::thread::panicking() {
             deleted.ok();

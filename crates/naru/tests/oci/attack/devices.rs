@@ -60,6 +60,51 @@ fn the_console_is_no_link() {
     world.check_nothing_left();
 }
 
+/// A container with a terminal whose /dev/pts is a volume of files that look like terminals.
+fn world_with_terminals() -> Option<World> {
+    let (world, _) = world_with_dev("pts", "/nowhere")?;
+    let fake = world.path("fake");
+    std::fs::create_dir(&fake).unwrap();
+    std::fs::create_dir(fake.join("pts")).unwrap();
+    for name in (0..200).map(|number| number.to_string()).chain(["ptmx".to_owned()]) {
+        std::fs::write(fake.join(name), "fake").unwrap();
+    }
+    world.change(|config| {
+        config["process"]["terminal"] = json!(true);
+        config["process"]["args"] =
+            json!(["busybox", "stat", "-L", "-c", "%F %t", "/dev/console", "/proc/self/fd/0"]);
+        let mounts = config["mounts"].as_array_mut().unwrap();
+        mounts.retain(|mount| mount["destination"] != "/dev/pts");
+        mounts
+            .push(json!({ "destination": "/dev/pts", "type": "bind", "source": fake, "options": ["bind"] }));
+    });
+    Some(world)
+}
+
+#[test]
+fn a_file_is_no_terminal() {
+    let Some(world) = world_with_terminals() else { return };
+    let error = world.launch(&["run"]).failed();
+    assert!(error.contains("open a terminal in /dev/pts of the container: it is not devpts"), "{error}");
+}
+
+#[test]
+fn the_other_end_of_a_terminal_has_no_name() {
+    let Some(world) = world_with_terminals() else { return };
+    // Something makes true terminals, but under the name of the one that is made lies a file.
+    world.change(|config| {
+        for (target, source) in [("/dev/pts/pts", "/dev/pts"), ("/dev/pts/ptmx", "/dev/pts/ptmx")] {
+            let bind =
+                json!({ "destination": target, "type": "bind", "source": source, "options": ["bind", "rw"] });
+            config["mounts"].as_array_mut().unwrap().push(bind);
+        }
+    });
+    let bundle = world.bundle();
+    let said = world.oci(&["run", "--bundle", bundle.to_str().unwrap(), &world.id]).ok();
+    // 0x88 is 136, the terminals' major number.
+    assert_eq!(said.matches("character special file 88").count(), 2, "{said}");
+}
+
 #[test]
 fn the_terminal_is_the_one_that_was_made() {
     // What is at /dev/pts changes: a folder to mount on, or a link to a folder with files that look like terminals.

@@ -60,7 +60,7 @@ fn as_a_volume_takes_no_writes() {
     // Inside of procfs, after it: refused.
     for (target, source) in [("/proc", fake.clone()), ("/proc/sys/net", fake.join("sys/net"))] {
         world.change(|config| config["mounts"].as_array_mut().unwrap().push(volume(target, &source)));
-        let error = world.launch(&["run"]).failed();
+        let error = world.launch(&["run", "-d"]).failed();
         assert!(
             error.contains(target) && error.contains("cannot be mounted because it is inside /proc"),
             "{error}"
@@ -80,8 +80,14 @@ fn as_a_volume_takes_no_writes() {
     let pid = world.state()["pid"].to_string();
     let told = world.shell(&format!("nsenter -t {pid} -n cat /proc/sys/net/ipv4/ping_group_range")).ok();
     assert_eq!(told.split_whitespace().collect::<Vec<_>>(), ["3", "4"]);
-    // The same for a process that comes later.
-    world.oci(&["exec", &world.id, "true"]).ok();
+    // The same for a process that comes later, and for a label, which the kernel must hear, if only to refuse it: a process that
+    // runs without the label that it was to have has got rid of it.
+    let error = world.oci(&["exec", "--process-label", "no:such:label", &world.id, "true"]).failed();
+    assert!(error.contains("error setting exec label no:such:label"), "{error}");
+    world.verb(&["delete", "--force"]).ok();
+    world.change(|config| config["process"]["selinuxLabel"] = json!("no:such:label"));
+    let error = world.launch(&["run", "-d"]).failed();
+    assert!(error.contains("error setting exec label no:such:label"), "{error}");
     for file in files {
         assert_eq!(std::fs::read_to_string(fake.join(file)).unwrap(), "untouched", "{file}");
     }
