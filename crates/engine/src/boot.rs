@@ -209,6 +209,7 @@ fn open(config: EngineConfig) -> Result<Arc<Engine>> {
         events: Events::open(&config.root),
         registries: Registries::new(config.registries.clone()),
         executable: Executable::seal(&config.exe),
+        spares: Default::default(),
         volume_holds: Default::default(),
         containers: Arc::new(Registry::default()),
         idle: idle::Idle::new(),

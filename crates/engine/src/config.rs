@@ -18,6 +18,8 @@ pub struct EngineConfig {
     pub run_dir: PathBuf,
     /// The executable that monitors are started from.
     pub exe: PathBuf,
+    /// How many monitors wait for the next containers, once one was started; each costs some hundred KiB.
+    pub spare_monitors: usize,
     /// Bridges, address pools, nftables.
     pub network: NetworkConfig,
     /// Mirrors, insecure registries, proxies, limits of transfers.
@@ -80,6 +82,7 @@ impl EngineConfig {
             root,
             run_dir,
             exe: PathBuf::from("/proc/self/exe"),
+            spare_monitors: 1,
             registries: RegistriesConfig::default(),
             cgroup_parent: "/naru".to_owned(),
             idle_timeout: None,

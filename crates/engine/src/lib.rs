@@ -25,6 +25,7 @@ mod monitors;
 mod networks;
 mod pattern;
 mod pipe;
+mod spares;
 mod system;
 #[cfg(test)]
 mod testing;
@@ -62,6 +63,7 @@ pub struct Engine {
     pub(crate) me: Weak<Engine>,
     pub(crate) facts: facts::Facts,
     pub(crate) executable: executable::Executable,
+    pub(crate) spares: spares::Spares,
     pub(crate) volume_holds: volumes::Holds,
 }
 

@@ -46,6 +46,7 @@ fn engine(folder: &std::path::Path, me: Weak<Engine>) -> Engine {
         me,
         facts: Facts { runtime: facts::example(), cpus: 2, apparmor: false, seccomp: None },
         executable: Executable::seal(&config.exe),
+        spares: Default::default(),
         volume_holds: Default::default(),
         config,
     }

@@ -10,16 +10,19 @@ use std::process::{Child, Command, Stdio};
 /// The name of the socket in a container's run-time folder.
 pub const SOCKET: &str = "monitor.sock";
 
+/// What stands for the id in the arguments of a monitor that is not told yet whose it is to be. As long as an id: it becomes one.
+pub const SPARE: &str = "spare                                                           ";
+
 /// Spawns a monitor: `<exe> monitor <id>` with `control` as its standard input. The caller keeps the other end of the pair, sends
 /// [`Body::Start`](crate::protocol::Body::Start) over it, and waits for the child when that end reports the end of the stream (the
 /// monitor is leaving then).
 ///
-/// Sets nothing on the command that would turn std's vfork-style spawn into a fork of the whole engine.
+/// Sets nothing on the command that would turn std's vfork-style spawn into a fork of the whole engine: not even a current folder,
+/// which a statically linked glibc cannot set for it. The monitor goes to `/` itself.
 pub fn spawn(exe: &Path, id: &str, control: OwnedFd) -> io::Result<Child> {
     Command::new(exe)
         .args(["monitor", id])
         .env_clear()
-        .current_dir("/")
         .stdin(Stdio::from(control))
         .stdout(Stdio::null())
         .stderr(Stdio::null())

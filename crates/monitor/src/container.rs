@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use cgroup::{Cgroup, OomWatch};
 use runtime::{Launch, LaunchError, LaunchErrorKind, Launched, Namespace};
 
+use crate::client::SPARE;
 use crate::connections::Asker;
 use crate::dns::NameServer;
 use crate::event_loop::Monitor;
@@ -129,6 +130,10 @@ impl Monitor {
         });
         self.launch(clients)?;
         self.relays.start(&relays, ports);
+        if let Some(container) = &self.container {
+            // One that was made for this container has it already.
+            let _ = sys::process::replace_argument(SPARE, &container.spec.id);
+        }
         let state = self.container.as_ref().map(|container| container.state.clone()).unwrap_or_default();
         Ok(Reply::Started {
             pid: state.pid,

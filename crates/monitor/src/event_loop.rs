@@ -159,6 +159,8 @@ impl Monitor {
 
 /// Makes the process independent of whoever started it, and returns the descriptor that tells of children's deaths.
 fn prepare_process() -> io::Result<OwnedFd> {
+    // The engine's current folder may be on a file system that somebody wants to unmount one day.
+    rustix::process::chdir("/")?;
     // Out of the engine's session and process group: what a user types at the engine's terminal is not for us. Fails when the
     // process leads a group already, which serves as well.
     let _ = rustix::process::setsid();

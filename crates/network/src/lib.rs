@@ -139,15 +139,16 @@ impl Networks {
             }
             None => None,
         };
-        let sandbox = match self.inner.pool.take(network_id.as_deref(), &self.inner) {
+        match self.inner.pool.take(network_id.as_deref(), &self.inner) {
             Some(sandbox) => Ok(sandbox),
             None => sandbox::make(),
-        };
-        if network_id.is_none() {
-            // Nothing will be connected to it that takes time.
-            self.inner.pool.refill(&self.inner);
         }
-        sandbox
+    }
+
+    /// Has the sandboxes that were taken replaced, by a thread beside. To be called when the container runs for which one was taken:
+    /// until then its start needs the processors, and the kernel's locks, itself.
+    pub fn refill(&self) {
+        self.inner.pool.refill(&self.inner);
     }
 
     /// Puts a container into a network: an interface in its namespace with addresses and routes. On `host` and `none` only
@@ -155,7 +156,6 @@ impl Networks {
     pub fn connect(&self, network: &str, sandbox: &mut Sandbox, spec: EndpointSpec) -> Result<Endpoint> {
         let result = self.inner.connect(network, sandbox, spec);
         self.inner.look_out();
-        self.inner.pool.refill(&self.inner);
         result
     }
 

@@ -40,6 +40,7 @@ fn connect_and_publish() {
                 connect.push(connected);
             }
             let netns = fresh.into_netns();
+            world.networks.refill();
             // As long as a container's start takes.
             std::thread::sleep(Duration::from_millis(10));
             drop((netns, published));

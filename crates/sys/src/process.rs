@@ -111,6 +111,36 @@ pub fn start_ticks(pid: i32) -> io::Result<u64> {
     stat(pid).map(|stat| stat.start_ticks)
 }
 
+/// Changes an argument of this process as others see it (`/proc/<pid>/cmdline`, `ps`); the new one must be as long as the old one.
+/// Goes through the process's own memory file, so that no pointer is needed.
+///
+/// # Errors
+/// `NotFound` when there is no such argument, `InvalidInput` when the lengths differ, otherwise procfs's.
+pub fn replace_argument(old: &str, new: &str) -> io::Result<()> {
+    if old.len() != new.len() {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    let line = std::fs::read("/proc/self/cmdline")?;
+    let mut start = 0;
+    for argument in line.split(|byte| *byte == 0) {
+        if argument == old.as_bytes() {
+            let stat = std::fs::read("/proc/self/stat")?;
+            let base = arguments_start(&stat).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+            let memory = std::fs::OpenOptions::new().write(true).open("/proc/self/mem")?;
+            return std::os::unix::fs::FileExt::write_all_at(&memory, new.as_bytes(), base + start);
+        }
+        start += argument.len() as u64 + 1;
+    }
+    Err(io::Error::from(io::ErrorKind::NotFound))
+}
+
+/// Where the arguments are in memory (field 48).
+fn arguments_start(stat: &[u8]) -> Option<u64> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let text = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
+    text.split_ascii_whitespace().nth(45)?.parse().ok()
+}
+
 /// Reads `/proc/<pid>/stat`.
 pub fn stat(pid: i32) -> io::Result<Stat> {
     let file = rustix::fs::open(

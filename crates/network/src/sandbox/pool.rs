@@ -73,7 +73,7 @@ const NETWORKS: usize = 8;
 
 impl Pool {
     /// A warm sandbox for a network, or for none; None when there is none. Either way the next is wanted, and made after
-    /// [`Pool::refill`]: not while the caller is still at work on its own.
+    /// [`Pool::refill`]: not while the caller's container is still being started.
     pub(crate) fn take(&self, network_id: Option<&str>, home: &Arc<Inner>) -> Option<Sandbox> {
         let mut state = lock(&self.shared.state);
         match network_id {

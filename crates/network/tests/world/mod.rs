@@ -107,6 +107,7 @@ impl World {
         }
         let mut sandbox = self.networks.sandbox(Some(network)).unwrap();
         let endpoint = self.networks.connect(network, &mut sandbox, spec).unwrap();
+        self.networks.refill();
         Container { netns: sandbox.into_netns(), endpoint }
     }
 

@@ -15,8 +15,6 @@ pub(crate) mod network;
 pub(crate) mod prepare;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
-use std::process::Child;
 use std::sync::Arc;
 
 use monitor::protocol::{Body, ErrorKind as Refusal, FdRole, MonitorSpec, Relay, RelayProto, Reply};
@@ -26,6 +24,7 @@ use crate::Engine;
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::monitors::Monitor;
+use crate::spares::Spawned;
 
 /// What runc's callers put before the reason.
 const CREATE_FAILED: &str = "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: ";
@@ -46,15 +45,32 @@ impl From<Error> for Failure {
 impl Engine {
     /// Starts a container that does not run. The caller holds its gate.
     pub(crate) async fn launch(self: &Arc<Self>, container: &Arc<Container>) -> Result<(), Failure> {
+        let launched = self.launch_now(container).await;
+        self.make_ready_for_the_next();
+        launched
+    }
+
+    /// Has what a start took, network namespace and monitor, replaced for the next one. Not before this one is over: it would
+    /// compete with it.
+    fn make_ready_for_the_next(self: &Arc<Self>) {
+        let engine = Arc::clone(self);
+        // Nobody waits for it, and a blocking task cannot be cut short.
+        tokio::task::spawn_blocking(move || {
+            engine.networks.refill();
+            engine.spares.refill(engine.executable.path(), engine.config.spare_monitors);
+        });
+    }
+
+    async fn launch_now(self: &Arc<Self>, container: &Arc<Container>) -> Result<(), Failure> {
         // The monitor of the run before must have left its folder.
         let listener = Arc::clone(&container.listener).lock_owned().await;
         let (prepared, spawned, joined) = tokio::join!(
             self.take_prepared(container),
-            self.spawn_monitor(&container.id),
+            self.take_monitor(&container.id),
             self.take_network(container)
         );
         // What has been made goes with these values when another of them failed.
-        let (socket, child) = spawned?;
+        let Spawned { socket, child } = spawned?;
         let (connection, incoming) = Monitor::new(socket)?;
         let connection = Arc::new(connection);
         self.listen(container, &connection, incoming, Some(child), listener);
@@ -82,13 +98,15 @@ impl Engine {
         blocking(move || engine.prepare(&container)).await
     }
 
-    async fn spawn_monitor(self: &Arc<Self>, id: &str) -> Result<(UnixStream, Child)> {
+    /// A monitor that waits, or a new one.
+    async fn take_monitor(self: &Arc<Self>, id: &str) -> Result<Spawned> {
+        if let Some(spare) = self.spares.take() {
+            return Ok(spare);
+        }
         let (engine, id) = (Arc::clone(self), id.to_owned());
         blocking(move || {
-            let wrap = |error| Error::host("start the container's monitor", error);
-            let (ours, theirs) = UnixStream::pair().map_err(wrap)?;
-            let child = monitor::client::spawn(engine.executable.path(), &id, theirs.into()).map_err(wrap)?;
-            Ok((ours, child))
+            Spawned::spawn(engine.executable.path(), &id)
+                .map_err(|error| Error::host("start the container's monitor", error))
         })
         .await
     }
