@@ -316,6 +316,8 @@ query! {
     /// `GET /images/{name}/json`
     pub struct ImageInspectQuery {
         "manifests" => manifests: bool,
+        /// Naru's own: every layer is packed first, so that whatever the descriptor names can be fetched.
+        "packed" => packed: bool,
         /// JSON of an OCI platform.
         "platform" => platform: String,
     }

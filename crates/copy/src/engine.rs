@@ -25,7 +25,7 @@ impl EngineImage {
     /// What the name stands for.
     pub(crate) async fn root(&self) -> Result<Descriptor> {
         let path = format!("/images/{}/json", escape(&self.name));
-        let query = ImageInspectQuery::default();
+        let query = ImageInspectQuery { packed: true, ..ImageInspectQuery::default() };
         let image: ImageInspect = self.client.request(Method::GET, path).parameters(&query).json().await?;
         let unknown = || Error::Invalid(format!("the engine does not tell what {:?} stands for", self.name));
         let descriptor = image.descriptor.ok_or_else(unknown)?;

@@ -79,7 +79,7 @@ async fn tagged_images(
             {
                 // Found by its name, the record's target is that name's target.
                 let name = Reference { tag: Some(tag.clone()), digest: None, ..wanted.clone() };
-                found.insert(tag, store.image(&name.to_string())?);
+                found.insert(tag, store.packed_image(&store.image(&name.to_string())?)?);
             }
         }
         Ok(found)

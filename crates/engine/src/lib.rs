@@ -100,6 +100,18 @@ impl Engine {
         }
     }
 
+    /// Brings to the disk what nobody can pull again, without anybody waiting for it. What stops it stops nothing else, and the
+    /// next one makes up for it.
+    pub(crate) fn flush_soon(&self) {
+        let (store, activity) = (self.store.clone(), self.activity());
+        drop(tokio::task::spawn_blocking(move || {
+            if let Err(error) = store.flush() {
+                tracing::warn!(%error, "flush the store");
+            }
+            drop(activity);
+        }));
+    }
+
     /// Itself, for a task of its own.
     pub(crate) fn arc(&self) -> Result<Arc<Engine>> {
         self.me.upgrade().ok_or_else(|| Error::internal("the engine is going away"))

@@ -8,22 +8,48 @@ use image::{Compression, Descriptor, Digest, Hasher, MediaType};
 
 use crate::Rootfs;
 use crate::blob::NewBlob;
+use crate::copy::copy_changes;
 use crate::error::{Context, Error, Result};
 use crate::fsutil::open_dir;
+use crate::later::hash;
 use crate::pack::Packer;
 use crate::store::Store;
 
 impl Store {
-    /// Packs what a container changed into a layer blob; its descriptor and diff id. The folder of the layer is made with
-    /// [`Store::unpack_layer`] from that blob. The container should stand still meanwhile.
-    pub fn commit_layer(&self, rootfs: &Rootfs, compression: Compression) -> Result<(Descriptor, Digest)> {
-        match rootfs {
+    /// Makes what a container changed a layer on `parent`; its descriptor and diff id, or `None` where nothing has changed. On
+    /// overlayfs it is packed later (see `later`). The container should stand still meanwhile.
+    pub fn commit_layer(
+        &self,
+        rootfs: &Rootfs,
+        parent: Option<&Digest>,
+    ) -> Result<Option<(Descriptor, Digest)>> {
+        let made = match rootfs {
             Rootfs::Overlay { upper, .. } => {
                 let folder = open_dir(upper).context(|| format!("open {}", upper.display()))?;
-                self.pack_layer(compression, |packer| packer.add_below(folder.as_fd(), b""))
+                let mut tar_size = 0;
+                let staged = self.stage_made(|layer| {
+                    let size = copy_changes(folder.as_fd(), layer)
+                        .context(|| format!("copy {}", upper.display()))?;
+                    let (diff_id, length) = hash(layer)?;
+                    tar_size = length;
+                    Ok((diff_id, size))
+                })?;
+                let diff_id = staged.diff_id().clone();
+                if diff_id != nothing() {
+                    self.publish_layer(parent, staged)?;
+                }
+                (Descriptor::new(MediaType::OCI_LAYER, diff_id.clone(), tar_size), diff_id)
             }
-            Rootfs::Directory(path) => self.commit_directory(path, compression),
-        }
+            Rootfs::Directory(path) => {
+                let (layer, diff_id) = self.commit_directory(path, Compression::Gzip)?;
+                if diff_id != nothing() {
+                    let blob = self.open_blob(&layer.digest)?;
+                    self.unpack_layer(parent, &diff_id, &layer.media_type, blob)?;
+                }
+                (layer, diff_id)
+            }
+        };
+        Ok(Some(made).filter(|(_, diff_id)| *diff_id != nothing()))
     }
 
     /// Makes a layer blob from whatever `fill` packs.
@@ -65,6 +91,11 @@ impl Store {
         packer.finish()?;
         Ok(())
     }
+}
+
+/// The diff id of an archive of nothing: two blocks of zeros.
+fn nothing() -> Digest {
+    Digest::sha256([0; 1024])
 }
 
 /// Hashes the tar, compresses it, and hands it to a blob.

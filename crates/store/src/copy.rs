@@ -9,8 +9,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::extract::{Attributes, is_overlay_xattr, xattr_path};
-use crate::fsutil::{list, lstat};
+use crate::extract::{Attributes, is_opaque, is_overlay_xattr, set_opaque, xattr_path};
+use crate::fsutil::{is_whiteout, list, lstat, make_whiteout};
 use crate::tar::Time;
 
 type IoResult<T> = rustix::io::Result<T>;
@@ -71,15 +71,25 @@ pub(crate) fn copy_node(
     to: BorrowedFd<'_>,
     to_name: &[u8],
 ) -> IoResult<()> {
+    copy_content_of(from, from_name, stat, to, to_name)?;
+    attributes(from, from_name, stat)?.apply_to_existing(to, to_name)
+}
+
+fn copy_content_of(
+    from: BorrowedFd<'_>,
+    from_name: &[u8],
+    stat: &Stat,
+    to: BorrowedFd<'_>,
+    to_name: &[u8],
+) -> IoResult<()> {
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => copy_file(from, from_name, to, to_name)?,
+        FileType::RegularFile => copy_file(from, from_name, to, to_name),
         FileType::Symlink => {
             let target = readlinkat(from, from_name, Vec::new())?;
-            symlinkat(target.as_c_str(), to, to_name)?;
+            symlinkat(target.as_c_str(), to, to_name)
         }
-        kind => mknodat(to, to_name, kind, Mode::from_raw_mode(stat.st_mode & 0o7777), stat.st_rdev)?,
+        kind => mknodat(to, to_name, kind, Mode::from_raw_mode(stat.st_mode & 0o7777), stat.st_rdev),
     }
-    attributes(from, from_name, stat)?.apply_to_existing(to, to_name)
 }
 
 fn copy_file(from: BorrowedFd<'_>, from_name: &[u8], to: BorrowedFd<'_>, to_name: &[u8]) -> IoResult<()> {
@@ -154,4 +164,66 @@ fn copy_below(
         copy_node(from, &name, &stat, to, &name)?;
     }
     Ok(())
+}
+
+/// Copies an upper folder into an empty one, as a layer that was unpacked from its tar would be: with what hides things below,
+/// without sockets, times in whole seconds. The bytes of its files and links.
+pub(crate) fn copy_changes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> IoResult<u64> {
+    changes_below(from, to, to, b"", &mut HashMap::new())
+}
+
+fn changes_below(
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    top: BorrowedFd<'_>,
+    path: &[u8],
+    links: &mut HashMap<(u64, u64), Vec<u8>>,
+) -> IoResult<u64> {
+    let mut size = 0;
+    for (name, kind) in list(from)? {
+        let stat = match lstat(from, &name) {
+            // Gone since it was listed.
+            Err(Errno::NOENT) => continue,
+            stat => stat?,
+        };
+        if kind == FileType::Socket {
+            continue;
+        }
+        if is_whiteout(&stat) {
+            make_whiteout(to, &name)?;
+            continue;
+        }
+        let target = crate::extract::join(path, &name);
+        if kind == FileType::Directory {
+            mkdirat(to, name.as_slice(), Mode::RWXU)?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let source = openat(from, name.as_slice(), flags, Mode::empty())?;
+            let made = openat(to, name.as_slice(), flags, Mode::empty())?;
+            size += changes_below(source.as_fd(), made.as_fd(), top, &target, links)?;
+            whole_seconds(attributes(from, &name, &stat)?).apply_to_open(made.as_fd())?;
+            if is_opaque(source.as_fd()) {
+                set_opaque(made.as_fd())?;
+            }
+            continue;
+        }
+        if stat.st_nlink > 1 {
+            let key = (stat.st_dev, stat.st_ino);
+            if let Some(first) = links.get(&key) {
+                linkat(top, first.as_slice(), to, name.as_slice(), AtFlags::empty())?;
+                continue;
+            }
+            links.insert(key, target);
+        }
+        copy_content_of(from, &name, &stat, to, &name)?;
+        whole_seconds(attributes(from, &name, &stat)?).apply_to_existing(to, &name)?;
+        if matches!(kind, FileType::RegularFile | FileType::Symlink) {
+            size += stat.st_size as u64;
+        }
+    }
+    Ok(size)
+}
+
+fn whole_seconds(attributes: Attributes) -> Attributes {
+    let mtime = Time { nanoseconds: 0, ..attributes.mtime };
+    Attributes { mtime, atime: mtime, ..attributes }
 }

@@ -172,8 +172,8 @@ impl Store {
                 config.rootfs.diff_ids.len()
             )));
         }
-        for layer in &document.layers {
-            if !self.has_blob(&layer.digest) {
+        for (at, layer) in document.layers.iter().enumerate() {
+            if !self.has_layer_of(&document, at) {
                 return Err(Error::NotFound(format!(
                     "blob {} of image {id} is not in the store",
                     layer.digest
@@ -200,6 +200,19 @@ impl Store {
             created: config.created_at(),
             tagged: None,
         })
+    }
+
+    /// Points the names of an image at another manifest of the same configuration.
+    pub(crate) fn replace_manifest(&self, record: &ImageRecord, manifest: &Descriptor) -> Result<()> {
+        let _use = self.inner.gc.read().unwrap_or_else(PoisonError::into_inner);
+        let replacement = self.complete(manifest, None)?;
+        let mut names = self.names()?;
+        let mut entries = names.entries.clone();
+        for entry in entries.iter_mut().filter(|entry| entry.manifest == record.manifest) {
+            entry.target = replacement.target.clone();
+            entry.manifest = replacement.manifest.clone();
+        }
+        names.store(entries)
     }
 
     /// Points a name at an image, taking it from any other, which may become dangling by it. A `name@digest` records a
@@ -321,7 +334,7 @@ impl Store {
             let manifest = self.manifest(&name.manifest)?;
             self.config(&name.id)?;
             let target = self.read_blob(&name.target.digest);
-            Ok(target.is_ok() && manifest.layers.iter().all(|layer| self.has_blob(&layer.digest)))
+            Ok(target.is_ok() && (0..manifest.layers.len()).all(|at| self.has_layer_of(&manifest, at)))
         };
         let entries: Vec<_> =
             names.entries.iter().filter(|name| whole(name).unwrap_or(false)).cloned().collect();

@@ -8,7 +8,7 @@
 //! layers. A layer appears by one rename with everything in it; nothing is synced here (see `unsynced`).
 
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
@@ -34,6 +34,8 @@ struct Record {
     parent: Option<Digest>,
     /// Bytes of its files.
     size: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    made_here: bool,
 }
 
 /// An unpacked layer that has no place yet; dropped, it is removed.
@@ -43,6 +45,7 @@ pub struct StagedLayer {
     pub(crate) name: Option<String>,
     diff_id: Digest,
     size: u64,
+    made_here: bool,
     /// Folders that no entry named.
     implied: Vec<Vec<u8>>,
     links: Vec<PendingLink>,
@@ -94,19 +97,7 @@ impl Store {
         expected: Option<&Digest>,
         compressed: impl Read + Send,
     ) -> Result<StagedLayer> {
-        let name = format!("layer-{}", unique_name());
-        let path = self.inner.tmp_path(&name);
-        let mut staged = StagedLayer {
-            store: self.clone(),
-            name: Some(name),
-            diff_id: Digest::sha256(b""),
-            size: 0,
-            implied: Vec::new(),
-            links: Vec::new(),
-            disturbed: Vec::new(),
-            root_opaque: false,
-        };
-        let root = make_folders(&path)?;
+        let (mut staged, root) = self.empty_stage()?;
         let (found, _) = plain(compressed, |plain| {
             let mut extractor = Extractor::new(root.as_fd(), b"", Purpose::Layer);
             let mut reader = Reader::new(plain);
@@ -121,6 +112,36 @@ impl Store {
         }
         staged.diff_id = found;
         Ok(staged)
+    }
+
+    /// Stages a folder that is filled otherwise; `fill` tells its diff id and the bytes of its files. Made so that packing it
+    /// always gives that diff id.
+    pub(crate) fn stage_made(
+        &self,
+        fill: impl FnOnce(BorrowedFd<'_>) -> Result<(Digest, u64)>,
+    ) -> Result<StagedLayer> {
+        let (mut staged, root) = self.empty_stage()?;
+        (staged.diff_id, staged.size) = fill(root.as_fd())?;
+        staged.made_here = true;
+        Ok(staged)
+    }
+
+    fn empty_stage(&self) -> Result<(StagedLayer, OwnedFd)> {
+        let name = format!("layer-{}", unique_name());
+        let path = self.inner.tmp_path(&name);
+        let staged = StagedLayer {
+            store: self.clone(),
+            name: Some(name),
+            diff_id: Digest::sha256(b""),
+            size: 0,
+            made_here: false,
+            implied: Vec::new(),
+            links: Vec::new(),
+            disturbed: Vec::new(),
+            root_opaque: false,
+        };
+        let root = make_folders(&path)?;
+        Ok((staged, root))
     }
 
     /// Settles a staged layer on its parent, which must be published, and makes it visible. If the same layer was published
@@ -138,7 +159,8 @@ impl Store {
             None => Vec::new(),
         };
         let path = staged.settle_in_place(&parents).map_err(|error| error.within(&context()))?;
-        let record = Record { diff_id: staged.diff_id.clone(), parent: parent.cloned(), size: staged.size };
+        let (diff_id, parent) = (staged.diff_id.clone(), parent.cloned());
+        let record = Record { diff_id, parent, size: staged.size, made_here: staged.made_here };
         let record = serde_json::to_vec(&record).map_err(|error| Error::corrupt_by(context(), error))?;
         std::fs::write(path.join("layer.json"), record).context(context)?;
         self.inner.mark_layer(&chain)?;
@@ -190,6 +212,7 @@ impl Store {
             parent: record.parent,
             path: folder.join("diff"),
             size: record.size,
+            made_here: record.made_here,
         };
         held(&self.inner.layers).insert(chain.clone(), layer.clone());
         Some(layer)

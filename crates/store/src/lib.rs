@@ -23,6 +23,7 @@ mod images;
 mod import;
 mod ingest;
 mod inspect;
+mod later;
 mod layer;
 mod lease;
 mod load;

@@ -66,6 +66,8 @@ pub struct LayerInfo {
     pub path: PathBuf,
     /// Bytes of its files.
     pub size: u64,
+    /// It was made from a container's files, not unpacked from a blob: packing it gives its diff id.
+    pub made_here: bool,
 }
 
 /// What a container's root is made of. All paths are absolute.

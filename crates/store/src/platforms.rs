@@ -48,8 +48,7 @@ impl Store {
     /// Whether a manifest is here with everything that it names and that may be distributed.
     pub fn is_whole(&self, manifest: &Digest) -> bool {
         let Ok(manifest) = self.manifest(manifest) else { return false };
-        let layers = manifest.layers.iter().filter(|layer| !layer.media_type.is_foreign());
-        layers.chain([&manifest.config]).all(|blob| self.has_blob(&blob.digest))
+        self.has_blob(&manifest.config.digest) && self.has_layers_of(&manifest)
     }
 
     /// The manifest for a platform behind a name, if its content is here.

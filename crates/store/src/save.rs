@@ -107,16 +107,16 @@ impl Store {
         };
         for text in names {
             let Ok(reference) = Reference::parse(text) else {
-                add(self.image(text)?, None);
+                add(self.packed_image(&self.image(text)?)?, None);
                 continue;
             };
-            let record = self.image(text);
+            let record = self.image(text).and_then(|record| self.packed_image(&record));
             if reference.tag.is_none() && reference.digest.is_none() {
                 let mut found = false;
                 for record in self.images()? {
                     for name in record.names.iter().filter(|name| name.same_repository(&reference)) {
                         found = true;
-                        add(self.image(&name.to_string())?, Some(name.clone()));
+                        add(self.packed_image(&self.image(&name.to_string())?)?, Some(name.clone()));
                     }
                 }
                 if !found {

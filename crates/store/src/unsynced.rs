@@ -4,7 +4,7 @@
 //! came later. Journalled file systems keep the order of such changes, so after power loss whatever was published without
 //! having reached the disk still has its mark. `unsynced/boot` holds the kernel's boot id: marks of this boot are harmless
 //! (the process died, the kernel kept the data); with another boot id each marked blob is hashed, each marked layer is
-//! dropped (it is made again from its blob), and images that are no longer whole lose their names.
+//! dropped (it is made again from its blob) unless it was made here and still is what it was made as, and images that are no longer whole lose their names.
 
 use std::os::fd::AsFd;
 
@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, openat, syncfs, unlinkat};
 
 use crate::error::{Context, Result};
 use crate::fsutil::{self, boot_id, list, remove_tree};
-use crate::store::{Inner, Store};
+use crate::store::{Inner, Store, held};
 
 const BOOT: &str = "boot";
 
@@ -89,6 +89,13 @@ fn doubt(store: &Store, mark: &[u8]) -> Result<bool> {
     };
     if kind == "layer" {
         let Ok(chain) = Digest::from_sha256_hex(hex) else { return Ok(false) };
+        // There may be no blob to make it from again.
+        let made_here = store.layer_or_damaged(&chain).filter(|layer| layer.made_here);
+        if made_here.is_some_and(|layer| store.hash_folder(&layer).is_ok_and(|found| found == layer.diff_id))
+        {
+            return Ok(true);
+        }
+        held(&inner.layers).remove(&chain);
         let layers = inner.root.join("layers");
         let folder = fsutil::open_dir(&layers).context(|| format!("open {}", layers.display()))?;
         remove_tree(folder.as_fd(), chain.hex().as_bytes()).context(|| format!("remove layer {chain}"))?;

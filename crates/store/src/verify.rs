@@ -38,9 +38,15 @@ impl Store {
         let manifest = self.manifest(&record.manifest)?;
         let config = self.config(id)?;
         let mut parent = None;
-        for ((blob, diff_id), chain) in
-            manifest.layers.iter().zip(&config.rootfs.diff_ids).zip(config.chain_ids())
-        {
+        let layers = manifest.layers.iter().zip(&config.rootfs.diff_ids).zip(config.chain_ids());
+        for (at, ((blob, diff_id), chain)) in layers.enumerate() {
+            if !self.has_blob(&blob.digest)
+                && let Some(layer) = self.folder_or_damaged(&manifest, at)
+            {
+                self.check_folder(&layer, &mut damage)?;
+                parent = Some(chain);
+                continue;
+            }
             let sound = self.check_blob(&blob.digest, &mut damage);
             match self.layer_or_damaged(&chain) {
                 None => damage.push(Damage {
@@ -85,6 +91,17 @@ impl Store {
         };
         damage.push(Damage { part: DamagedPart::Blob(digest.clone()), problem });
         false
+    }
+
+    /// A layer that is not packed yet: packing it has to give what it was made as.
+    fn check_folder(&self, layer: &LayerInfo, damage: &mut Vec<Damage>) -> Result<()> {
+        let problem = match self.hash_folder(layer) {
+            Ok(found) if found == layer.diff_id => return self.inner.layer_is_sound(&layer.chain_id),
+            Ok(found) => format!("content has digest {found}, expected {}", layer.diff_id),
+            Err(error) => crate::error::chain(&error),
+        };
+        damage.push(Damage { part: DamagedPart::Layer(layer.chain_id.clone()), problem });
+        self.inner.doubt_layer(&layer.chain_id)
     }
 
     fn check_layer(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::image::{Compression, Digest, History, ImageConfig, Platform, Reference};
+use ::image::{Digest, History, ImageConfig, Platform, Reference};
 use api::*;
 use jiff::Timestamp;
 use store::Store;
@@ -67,6 +67,7 @@ impl Engine {
         }
         let attributes = [("comment", query.comment), ("imageID", id.to_string()), ("imageRef", shown)];
         self.container_event(&container, "commit", &attributes);
+        self.flush_soon();
         Ok(IdResponse { id: id.to_string() })
     }
 }
@@ -143,13 +144,10 @@ impl Commit {
                 (blank, Vec::new())
             }
         };
-        let (layer, diff_id) = self.store.commit_layer(&self.record.rootfs, Compression::Gzip)?;
-        // An archive of nothing is two blocks of zeros.
-        let empty_layer = diff_id == Digest::sha256([0; 1024]);
-        if !empty_layer {
-            let below = image.chain_ids().pop();
-            let blob = self.store.open_blob(&layer.digest)?;
-            self.store.unpack_layer(below.as_ref(), &diff_id, &layer.media_type, blob)?;
+        let below = image.chain_ids().pop();
+        let changed = self.store.commit_layer(&self.record.rootfs, below.as_ref())?;
+        let empty_layer = changed.is_none();
+        if let Some((layer, diff_id)) = changed {
             image.rootfs.diff_ids.push(diff_id);
             layers.push(layer);
         }

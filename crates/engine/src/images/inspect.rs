@@ -20,7 +20,10 @@ impl Engine {
     pub async fn image_inspect(&self, name: &str, query: ImageInspectQuery) -> Result<ImageInspect> {
         let (store, name, uses) = (self.store.clone(), name.to_owned(), self.container_uses());
         blocking(move || {
-            let record = image_for(&store, &name, platform(&query.platform)?.as_ref())?;
+            let mut record = image_for(&store, &name, platform(&query.platform)?.as_ref())?;
+            if query.packed {
+                record = store.packed_image(&record)?;
+            }
             let config = store.config(&record.id)?;
             let mut answer = inspect(&store, &record, &config)?;
             if query.manifests {

@@ -245,7 +245,7 @@ fn manifest(
     let content = store.manifest(&entry.digest).ok();
     let blobs: Vec<&Descriptor> =
         content.iter().flat_map(|manifest| manifest.layers.iter().chain([&manifest.config])).collect();
-    let available = content.is_some() && blobs.iter().all(|blob| store.has_blob(&blob.digest));
+    let available = content.is_some() && store.is_whole(&entry.digest);
     let size: u64 = blobs.iter().filter(|blob| store.has_blob(&blob.digest)).map(|blob| blob.size).sum();
     let size = (size + if content.is_some() { entry.size } else { 0 }).try_into().unwrap_or(i64::MAX);
     let is_ours = entry.digest == record.manifest;

@@ -2,6 +2,7 @@
 
 mod archives;
 mod browse;
+mod commits;
 mod crash;
 mod images;
 mod inspect;
