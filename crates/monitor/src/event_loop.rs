@@ -100,7 +100,7 @@ impl Monitor {
             Token::Lingering(key) => self.advance_lingering(key),
             Token::Oom => self.memory_ran_out(),
             Token::Relay(key) => self.relays.ready(key, &mut self.timers),
-            Token::RelayEnd(key, side) => self.relays.end_ready(key, side, flags, &mut self.buffer),
+            Token::RelayEnd(key, side) => self.relays.end_ready(key, side, flags),
             Token::Names(key) => {
                 if let Some(names) = &mut self.names {
                     names.ready(key, flags, &mut self.buffer, &mut self.timers);

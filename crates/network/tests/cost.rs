@@ -4,7 +4,7 @@ mod world;
 
 use std::time::{Duration, Instant};
 
-use network::{EndpointSpec, PortSpec, Proto};
+use network::{EndpointSpec, NetworkSpec, PortSpec, Proto};
 use world::world;
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -75,4 +75,30 @@ fn connect_and_publish() {
             },
         );
     }
+}
+
+#[test]
+#[ignore = "measures"]
+fn first_on_a_new_bridge() {
+    world(|world| {
+        let _in_use = world.container("other", "bridge");
+        let (mut sandbox, mut connect) = (vec![], vec![]);
+        for number in 0..50 {
+            let name = format!("fresh{number}");
+            world.networks.create(NetworkSpec { name: name.clone(), ..NetworkSpec::default() }).unwrap();
+            let start = Instant::now();
+            let mut fresh = world.networks.sandbox(Some(&name)).unwrap();
+            sandbox.push(start.elapsed());
+            let spec = EndpointSpec { container_id: format!("{number:064x}"), ..EndpointSpec::default() };
+            let start = Instant::now();
+            world.networks.connect(&name, &mut fresh, spec).unwrap();
+            connect.push(start.elapsed());
+            // Until the next is waiting: not while this is measured.
+            std::thread::sleep(Duration::from_millis(10));
+            drop(fresh);
+            assert!(world.networks.release(&format!("{number:064x}")).is_empty());
+            world.networks.remove(&name).unwrap();
+        }
+        println!("new bridge: sandbox {:?} connect {:?}", median(sandbox), median(connect));
+    });
 }

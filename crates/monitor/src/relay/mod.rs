@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::poller::{EventFlags, Poller, Side};
 use crate::protocol::{Relay, RelayProto};
 use crate::timers::{Timer, Timers};
-use tcp::{Listener, Pair};
+use tcp::{Listener, Pair, Spare};
 use udp::Port;
 
 /// How often silent peers are looked for, and how long a listener rests that ran out of descriptors.
@@ -23,6 +23,7 @@ pub(crate) struct Relays {
     next_key: u32,
     listeners: BTreeMap<u32, Listener>,
     pairs: BTreeMap<u32, Pair>,
+    spare: Spare,
     ports: BTreeMap<u32, Port>,
     /// Which port each peer belongs to.
     peers: BTreeMap<u32, u32>,
@@ -36,6 +37,7 @@ impl Relays {
             next_key: 0,
             listeners: BTreeMap::new(),
             pairs: BTreeMap::new(),
+            spare: None,
             ports: BTreeMap::new(),
             peers: BTreeMap::new(),
             held: Vec::new(),
@@ -109,9 +111,9 @@ impl Relays {
     }
 
     /// An end of a relayed connection is ready.
-    pub fn end_ready(&mut self, key: u32, side: Side, flags: EventFlags, buffer: &mut [u8]) {
+    pub fn end_ready(&mut self, key: u32, side: Side, flags: EventFlags) {
         if let Some(pair) = self.pairs.get_mut(&key) {
-            if !pair.ready(side, flags, buffer) {
+            if !pair.ready(side, flags, &mut self.spare) {
                 self.pairs.remove(&key);
             }
         } else if let Some(port) = self.peers.get(&key).and_then(|port| self.ports.get_mut(port)) {

@@ -1,14 +1,15 @@
-//! TCP: each accepted connection is joined with one to the target. Both directions end on their own (half-close), and each holds
-//! at most one buffer: what one side does not take is not read from the other.
+//! TCP: each accepted connection is joined with one to the target. Both directions end on their own (half-close). Bytes go from
+//! socket to socket by way of a pipe, within the kernel and uncopied (splice(2)); what one side does not take stays in its pipe,
+//! and no more is read from the other until it does.
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType};
+use rustix::pipe::{PipeFlags, SpliceFlags};
 
-use crate::backlog::Backlog;
 use crate::poller::{EventFlags, Poller, Side, Token, Watched, set_nonblocking};
 
 /// A published port.
@@ -56,11 +57,35 @@ impl Listener {
     }
 }
 
+/// How much a pipe holds; the most that an ordinary user may ask for.
+const PIPE: usize = 1 << 20;
+/// How often a direction is filled before others get their turn.
+const TURN: usize = 16;
+
+/// A pipe with nothing in it, which lies between two sockets while bytes pass.
+pub(super) struct Pipe {
+    out: OwnedFd,
+    into: OwnedFd,
+}
+
+impl Pipe {
+    fn new() -> io::Result<Self> {
+        let (out, into) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // A smaller one serves as well.
+        let _ = rustix::pipe::fcntl_setpipe_size(&into, PIPE);
+        Ok(Self { out, into })
+    }
+}
+
+/// The one empty pipe that is kept for whichever direction has something to move next: none needs its own but those whose
+/// receiver is slow.
+pub(super) type Spare = Option<Pipe>;
+
 /// One end of a connection.
 struct End {
     socket: Watched,
-    /// What it still has to send.
-    backlog: Backlog,
+    /// What it still has to send, and how much that is.
+    unsent: Option<(Pipe, usize)>,
     /// Everything is read from it.
     read: bool,
     /// The end of the stream is sent to it.
@@ -69,7 +94,7 @@ struct End {
 
 impl End {
     fn new(socket: Watched) -> Self {
-        Self { socket, backlog: Backlog::default(), read: false, shut: false }
+        Self { socket, unsent: None, read: false, shut: false }
     }
 }
 
@@ -98,7 +123,7 @@ impl Pair {
     }
 
     /// One end is ready; false when the connection is over.
-    pub fn ready(&mut self, side: Side, flags: EventFlags, buffer: &mut [u8]) -> bool {
+    pub fn ready(&mut self, side: Side, flags: EventFlags, spare: &mut Spare) -> bool {
         if self.connecting {
             if side == Side::Outer {
                 return !flags.intersects(EventFlags::HUP | EventFlags::ERR);
@@ -112,7 +137,7 @@ impl Pair {
             self.connecting = false;
         }
         let [outer, inner] = &mut self.ends;
-        let moved = carry(outer, inner, buffer).and_then(|()| carry(inner, outer, buffer));
+        let moved = carry(outer, inner, spare).and_then(|()| carry(inner, outer, spare));
         if moved.is_err() || self.ends.iter().all(|end| end.shut) {
             return false;
         }
@@ -120,7 +145,7 @@ impl Pair {
     }
 
     fn watch(&mut self) -> io::Result<()> {
-        let waiting = self.ends.each_ref().map(|end| !end.backlog.is_empty());
+        let waiting = self.ends.each_ref().map(|end| end.unsent.is_some());
         for (index, end) in self.ends.iter_mut().enumerate() {
             let mut flags = EventFlags::empty();
             if waiting[index] {
@@ -137,22 +162,55 @@ impl Pair {
 }
 
 /// Moves bytes from one end to the other as far as they go.
-fn carry(from: &mut End, to: &mut End, buffer: &mut [u8]) -> Result<(), Errno> {
-    let write = |socket: &Watched, bytes: &[u8]| rustix::net::send(socket, bytes, SendFlags::NOSIGNAL);
-    to.backlog.flush(|bytes| write(&to.socket, bytes))?;
-    while !from.read && to.backlog.is_empty() {
-        match rustix::net::recv(&from.socket, &mut *buffer, RecvFlags::empty()) {
-            Ok((0, _)) => from.read = true,
-            Ok((count, _)) => to.backlog.send(&buffer[..count], |bytes| write(&to.socket, bytes))?,
-            Err(Errno::AGAIN) => return Ok(()),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error),
+fn carry(from: &mut End, to: &mut End, spare: &mut Spare) -> io::Result<()> {
+    for _ in 0..TURN {
+        if !flush(to, spare)? || from.read {
+            break;
         }
+        let pipe = match spare.take() {
+            Some(pipe) => pipe,
+            None => Pipe::new()?,
+        };
+        match splice(&from.socket, &pipe.into, PIPE) {
+            Ok(0) => from.read = true,
+            Ok(count) => {
+                to.unsent = Some((pipe, count));
+                continue;
+            }
+            Err(Errno::AGAIN) => {
+                *spare = Some(pipe);
+                break;
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        *spare = Some(pipe);
     }
-    if from.read && to.backlog.is_empty() && !to.shut {
+    if from.read && to.unsent.is_none() && !to.shut {
         to.shut = true;
         // The other side may be gone already.
         let _ = rustix::net::shutdown(&to.socket, Shutdown::Write);
     }
     Ok(())
+}
+
+/// Sends what an end still has to send; whether that is everything.
+fn flush(to: &mut End, spare: &mut Spare) -> Result<bool, Errno> {
+    while let Some((pipe, left)) = to.unsent.take() {
+        match splice(&pipe.out, &to.socket, left) {
+            Ok(count) if count >= left => *spare = Some(pipe),
+            Ok(count) => to.unsent = Some((pipe, left - count)),
+            Err(Errno::AGAIN) => {
+                to.unsent = Some((pipe, left));
+                return Ok(false);
+            }
+            Err(Errno::INTR) => to.unsent = Some((pipe, left)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
+fn splice(from: impl AsFd, to: impl AsFd, length: usize) -> Result<usize, Errno> {
+    rustix::pipe::splice(from, None, to, None, length, SpliceFlags::MOVE | SpliceFlags::NONBLOCK)
 }

@@ -68,6 +68,7 @@ const TESTS: &[Test] = tests! {
         a_probe_on_demand;
     relay:
         tcp_goes_both_ways_and_ends_one_way_at_a_time,
+        tcp_of_slow_readers_is_not_mixed_up,
         udp_finds_its_way_back,
         relays_follow_the_container_to_another_address,
         a_port_is_held_and_given_back;

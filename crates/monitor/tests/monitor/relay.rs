@@ -61,6 +61,34 @@ pub fn tcp_goes_both_ways_and_ends_one_way_at_a_time() {
     end(link, &mut world);
 }
 
+pub fn tcp_of_slow_readers_is_not_mixed_up() {
+    const COUNT: u8 = 4;
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let published = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = published.local_addr().unwrap();
+    let mut world = World::new(FOREVER);
+    publish(&mut world, RelayProto::Tcp, published, target.local_addr().unwrap());
+    let link = world.start();
+    let answer = |number: u8| vec![number; 12_000_000];
+    let pairs: Vec<_> = (0..COUNT)
+        .map(|number| {
+            let client = TcpStream::connect(address).unwrap();
+            let (mut server, _) = target.accept().unwrap();
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            // More than the buffers on the way hold: it ends when the client reads.
+            (client, std::thread::spawn(move || server.write_all(&answer(number)).unwrap()))
+        })
+        .collect();
+    // The last is read first, while what the others sent lies in the relay.
+    for (number, (mut client, server)) in (0..COUNT).zip(pairs).rev() {
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).unwrap();
+        server.join().unwrap();
+        assert!(received == answer(number), "{number}: {} bytes", received.len());
+    }
+    end(link, &mut world);
+}
+
 pub fn udp_finds_its_way_back() {
     let target = UdpSocket::bind("127.0.0.1:0").unwrap();
     let published = UdpSocket::bind("127.0.0.1:0").unwrap();

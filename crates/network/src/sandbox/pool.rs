@@ -55,7 +55,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct PoolState {
-    /// Without an interface, for `--network none` and for networks used for the first time.
+    /// Without an interface, for `--network none` and for networks that have none ready.
     bare: VecDeque<Sandbox>,
     bare_wanted: usize,
     /// By network: those that were used.
@@ -86,16 +86,20 @@ impl Pool {
                     state = lock(&self.shared.state);
                 }
                 let found = state.ready.entry(id.to_owned()).or_default().pop_front();
-                // One caller may wait for the one in the making, which is done sooner than another that begins now.
-                if found.is_some() || state.awaited || state.making.as_deref() != Some(id) {
+                if found.is_some() {
                     return found;
+                }
+                // One caller may wait for the one in the making, which is done sooner than another that begins now.
+                if state.awaited || state.making.as_deref() != Some(id) {
+                    return state.take_bare(home);
                 }
                 state.awaited = true;
                 while state.making.as_deref() == Some(id) {
                     state = self.shared.made.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
                 state.awaited = false;
-                state.ready.get_mut(id).and_then(VecDeque::pop_front)
+                let made = state.ready.get_mut(id).and_then(VecDeque::pop_front);
+                made.or_else(|| state.take_bare(home))
             }
             None => {
                 state.bare_wanted = home.config.warm;
@@ -155,6 +159,13 @@ impl Pool {
 }
 
 impl PoolState {
+    /// One without an interface, for a network that has none ready: making a namespace waits for every one that is being taken
+    /// down, such as that of the container before. From now on there is one for the next network.
+    fn take_bare(&mut self, home: &Arc<Inner>) -> Option<Sandbox> {
+        self.bare_wanted = self.bare_wanted.max(home.config.warm.min(1));
+        self.bare.pop_front()
+    }
+
     /// A network with less than `wanted` warm sandboxes.
     fn short(&self, wanted: usize) -> Option<String> {
         self.ready.iter().find(|(_, ready)| ready.len() < wanted).map(|(id, _)| id.clone())
