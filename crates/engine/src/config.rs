@@ -67,8 +67,8 @@ pub struct EngineConfig {
 pub struct Rootless {
     /// Containers have cgroups, below a delegated one.
     pub cgroups: bool,
-    /// Networks beside `host` and `none` have a way out.
-    pub networks: bool,
+    /// Why nothing outside its networks can be reached by a container, if so; `host` apart.
+    pub no_way_out: Option<String>,
     /// What is missing and how to get it, shown by `info`.
     pub warnings: Vec<String>,
 }
@@ -109,11 +109,6 @@ impl EngineConfig {
     /// Whether containers have cgroups.
     pub(crate) fn has_cgroups(&self) -> bool {
         self.rootless.as_ref().is_none_or(|rootless| rootless.cgroups)
-    }
-
-    /// Whether there are networks beside `host` and `none`.
-    pub(crate) fn has_networks(&self) -> bool {
-        self.rootless.as_ref().is_none_or(|rootless| rootless.networks)
     }
 
     /// Where containers' records are.

@@ -85,13 +85,21 @@ impl Engine {
             default_address_pools: Some(self.address_pools()),
             firewall_backend: Some(FirewallInfo { driver: "nftables".to_owned(), info: None }),
             cdi_spec_dirs: Some(Vec::new()),
-            warnings: Some(self.warnings(&host)).filter(|warnings| !warnings.is_empty()),
+            warnings: Some(self.warnings(&host).await).filter(|warnings| !warnings.is_empty()),
             ..SystemInfo::default()
         })
     }
 
-    fn warnings(&self, host: &host::Host) -> Vec<String> {
+    async fn warnings(&self, host: &host::Host) -> Vec<String> {
+        let apart = self.config.network.home.is_some();
         let mut warnings = host.warnings();
+        // Of the host: containers elsewhere do not depend on it.
+        warnings.retain(|warning| !(apart && warning.contains("forwarding")));
+        let networks = self.networks.clone();
+        let outlet = blocking(move || Ok(networks.outlet()?)).await.ok().flatten();
+        if let Some(outlet) = outlet.filter(|outlet| outlet.program.is_none() && !outlet.problem.is_empty()) {
+            warnings.push(format!("WARNING: networks have no way out: {}", outlet.problem));
+        }
         let rootless = self.config.rootless.iter().flat_map(|rootless| &rootless.warnings);
         warnings.extend(rootless.map(|warning| format!("WARNING: {warning}")));
         warnings

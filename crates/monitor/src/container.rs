@@ -43,6 +43,8 @@ pub(crate) struct Container {
     /// Who waits for its end.
     pub stopping: Vec<Asker>,
     netns: Option<OwnedFd>,
+    /// Keeps what it has from the end of the world around it.
+    lease: Option<OwnedFd>,
     backoff: Backoff,
 }
 
@@ -106,9 +108,12 @@ impl Monitor {
             .listen(&spec.run_dir)
             .map_err(|error| failure("listen", format!("listen in {}: {error}", spec.run_dir.display())))?;
         let (mut netns, mut clients, mut ports) = (None, Vec::new(), Vec::new());
+        let (mut home, mut lease) = (None, None);
         for (role, fd) in spec.fds.iter().zip(fds) {
             match role {
                 FdRole::Netns => netns = Some(fd),
+                FdRole::Home => home = Some(fd),
+                FdRole::Lease => lease = Some(fd),
                 FdRole::Attach(attach) => clients.push((attach.clone(), fd)),
                 FdRole::Port(number) => ports.push((*number, fd)),
             }
@@ -126,9 +131,11 @@ impl Monitor {
             health: HealthCheck::default(),
             stopping: Vec::new(),
             netns,
+            lease,
             backoff: Backoff::default(),
         });
         self.launch(clients)?;
+        self.relays.begin_at(home);
         self.relays.start(&relays, ports);
         if let Some(container) = &self.container {
             // One that was made for this container has it already.
@@ -328,6 +335,7 @@ impl Monitor {
         self.timers.cancel(Timer::Names);
         let Some(container) = &mut self.container else { return };
         container.netns = None;
+        container.lease = None;
         container.phase = Phase::Ended;
         container.state.status = Status::Exited;
         container.state.error.clone_from(&error);

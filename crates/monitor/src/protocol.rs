@@ -11,7 +11,7 @@
 //! The same protocol is spoken on the socket pair that the monitor is spawned with and on `monitor.sock`.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use cgroup::Resources;
@@ -113,6 +113,10 @@ pub enum Body {
 pub enum FdRole {
     /// The network namespace to start in, kept for restarts.
     Netns,
+    /// The network namespace from which the container's addresses are reached, where that is not the host's own.
+    Home,
+    /// What keeps that namespace and its way out there while it is open; kept for as long as the container lives.
+    Lease,
     /// A client's socket, attached before the process starts.
     Attach(AttachSpec),
     /// A socket that holds a published port for as long as the monitor lives; [`Relay::socket`] names it by this number.
@@ -292,6 +296,9 @@ pub struct NamesSpec {
     pub zones: PathBuf,
     /// Name servers that the user named, to be asked from within the container's network; without any, the host's are asked.
     pub servers: Vec<String>,
+    /// The host's addresses; empty where it is the gateway of the container's network.
+    #[serde(default)]
+    pub host: Vec<IpAddr>,
 }
 
 /// A published port that the monitor serves itself.
@@ -301,7 +308,7 @@ pub struct Relay {
     pub proto: RelayProto,
     /// The number in [`FdRole::Port`].
     pub socket: usize,
-    /// Where to connect to, from the host's network namespace.
+    /// Where to connect to, from the host's network namespace or that which came as [`FdRole::Home`].
     pub target: SocketAddr,
 }
 

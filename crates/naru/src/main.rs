@@ -6,6 +6,7 @@
 //! docker-init -- …    first process of a container that asked for one       role::init
 //! naru oci …          runc's command line; also as naru-oci, runc, crun     role::oci
 //! naru engine …       the Engine API on a socket                            role::engine
+//! naru network-home …  keeps the networks of an engine without root    role::home
 //! naru hello          the program of the built-in image                     role::hello
 //! naru <verb> …       everything a user types                               cli
 //! ```
@@ -32,6 +33,7 @@ fn main() -> ! {
         _ if role::oci::is_named(&program) => role::oci::run(&arguments),
         Some("oci") => role::oci::run(&arguments[1..]),
         Some("monitor") => role::monitor::run(),
+        Some("network-home") => role::home::run(&arguments[1..]),
         Some("engine") => role::engine::run(&arguments[1..]),
         Some("hello") => role::hello::run(),
         _ => cli::run(arguments),

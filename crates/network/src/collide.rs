@@ -97,7 +97,7 @@ impl Inner {
                         route: other.subnet,
                         link: other.link.clone(),
                         gateway: other.gateway,
-                        cuts_off: other.subnet.prefix_len() >= subnet.prefix_len(),
+                        cuts_off: !other.outside && other.subnet.prefix_len() >= subnet.prefix_len(),
                     });
                 }
             }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
+use crate::home::HomeConfig;
+
 /// A range from which subnets of `size` are cut, as `default-address-pools` of daemon.json.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressPool {
@@ -44,6 +46,8 @@ pub struct NetworkConfig {
     pub ip_forward: bool,
     /// Ready sandboxes kept for each bridge in use; 0 keeps none.
     pub warm: usize,
+    /// Where networks are that may not be in the host's own network namespace; None is there.
+    pub home: Option<HomeConfig>,
 }
 
 impl NetworkConfig {
@@ -67,6 +71,7 @@ impl NetworkConfig {
             ipv6: false,
             ip_forward: true,
             warm: 2,
+            home: None,
         }
     }
 }

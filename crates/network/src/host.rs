@@ -5,14 +5,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use ipnet::IpNet;
 use netlink::route::{Batch, Ipv4Conf, LinkChange, LinkRef, NewLink, Route};
 
 use crate::error::{Error, Result};
+use crate::home::Home;
 use crate::mac::Mac;
 use crate::options::{BridgeOptions, GatewayMode};
 use crate::record::{Driver, NetworkRecord};
@@ -21,6 +22,7 @@ use crate::record::{Driver, NetworkRecord};
 pub(crate) struct Host {
     /// Sockets not in use: as many as calls were ever made at once.
     sockets: Mutex<Vec<Route>>,
+    home: Arc<Home>,
     /// Where the links are noted between which nothing was forwarded before us.
     uplinks_file: PathBuf,
 }
@@ -32,11 +34,13 @@ pub(crate) struct Routed {
     /// Empty where it is none or several.
     pub(crate) link: String,
     pub(crate) gateway: Option<IpAddr>,
+    /// Not where the networks are, but on the host around them.
+    pub(crate) outside: bool,
 }
 
 impl Host {
-    pub(crate) fn new(folder: &Path) -> Self {
-        Self { sockets: Mutex::new(Vec::new()), uplinks_file: folder.join("uplinks") }
+    pub(crate) fn new(folder: &Path, home: Arc<Home>) -> Self {
+        Self { sockets: Mutex::new(Vec::new()), home, uplinks_file: folder.join("uplinks") }
     }
 
     /// Runs `body` with a socket to the host's links.
@@ -44,7 +48,7 @@ impl Host {
         let socket = crate::lock(&self.sockets).pop();
         let mut socket = match socket {
             Some(socket) => socket,
-            None => Route::open()?,
+            None => self.home.enter(Route::open)??,
         };
         let result = body(&mut socket);
         crate::lock(&self.sockets).push(socket);
@@ -118,7 +122,11 @@ impl Host {
 
     /// Whether there is a link of this name.
     pub(crate) fn has_link(&self, name: &str) -> Result<bool> {
-        self.with(|route| Ok(route.link(LinkRef::Name(name))?.is_some()))
+        let look = || Ok::<_, Error>(Route::open()?.link(LinkRef::Name(name))?.is_some());
+        match self.home.is_apart() {
+            true => self.home.enter_if_there(look)?.unwrap_or(Ok(false)),
+            false => self.with(|route| Ok(route.link(LinkRef::Name(name))?.is_some())),
+        }
     }
 
     /// The index of a link that macvlan or ipvlan links lie on. `eth0.10` is made as VLAN 10 of `eth0` when it is missing, and a
@@ -182,33 +190,39 @@ impl Host {
 
     /// What the host routes to or has addresses in, but for default routes and loopback.
     pub(crate) fn routed(&self) -> Result<Vec<Routed>> {
-        self.with(|route| {
-            let links: BTreeMap<u32, String> =
-                route.links()?.into_iter().map(|link| (link.index, link.name)).collect();
-            let name = |link: u32| links.get(&link).cloned().unwrap_or_default();
-            let mut found = Vec::new();
-            for address in route.addresses()? {
-                if !address.address.is_loopback()
-                    && let Ok(subnet) = IpNet::new(address.address, address.prefix)
-                {
-                    found.push(Routed { subnet: subnet.trunc(), link: name(address.link), gateway: None });
-                }
-            }
-            for entry in route.routes()? {
-                if let Some((to, prefix)) = entry.to
-                    && let Ok(subnet) = IpNet::new(to, prefix)
-                {
-                    let (link, gateway) = (name(entry.link), entry.gateway);
-                    found.push(Routed { subnet: subnet.trunc(), link, gateway });
-                }
-            }
-            Ok(found)
+        if !self.home.is_apart() {
+            return self.with(routed);
+        }
+        let mut found = routed(&mut Route::open()?)?;
+        for outside in &mut found {
+            // Its links have nothing to do with ours, whatever they are called.
+            (outside.outside, outside.link) = (true, String::new());
+        }
+        found.extend(
+            self.home.enter_if_there(|| routed(&mut Route::open()?))?.transpose()?.unwrap_or_default(),
+        );
+        Ok(found)
+    }
+
+    /// The address that the host around a home sends from; None where networks are the host's.
+    pub(crate) fn outside_address(&self) -> Option<IpAddr> {
+        /// Somebody far away: of an address for documentation (RFC 5737).
+        const FAR: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 77));
+        let mut route = self.home.is_apart().then(Route::open)?.ok()?;
+        let source = route.lookup(FAR).ok()?.and_then(|way| way.source);
+        source.or_else(|| {
+            let mut own = route.addresses().ok()?.into_iter().map(|own| own.address);
+            own.find(|own| own.is_ipv4() && !own.is_loopback())
         })
     }
 
     /// Turns forwarding on where it is off, and notes between which links nothing was forwarded until then: turning a machine
     /// into a router for its neighbours is not what its owner asked for.
     pub(crate) fn ensure_forwarding(&self, ipv6: bool) -> Result<()> {
+        self.home.enter(|| self.forward(ipv6))?
+    }
+
+    fn forward(&self, ipv6: bool) -> Result<()> {
         const IPV4: &str = "/proc/sys/net/ipv4/ip_forward";
         const IPV6: &str = "/proc/sys/net/ipv6/conf/all/forwarding";
         let path = if ipv6 { IPV6 } else { IPV4 };
@@ -258,6 +272,31 @@ impl Host {
         let text = fs::read_to_string(&self.uplinks_file).unwrap_or_default();
         text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
     }
+}
+
+/// What is routed to or has addresses where the socket is.
+pub(crate) fn routed(route: &mut Route) -> Result<Vec<Routed>> {
+    let links: BTreeMap<u32, String> =
+        route.links()?.into_iter().map(|link| (link.index, link.name)).collect();
+    let name = |link: u32| links.get(&link).cloned().unwrap_or_default();
+    let mut found = Vec::new();
+    for address in route.addresses()? {
+        if !address.address.is_loopback()
+            && let Ok(subnet) = IpNet::new(address.address, address.prefix)
+        {
+            let link = name(address.link);
+            found.push(Routed { subnet: subnet.trunc(), link, gateway: None, outside: false });
+        }
+    }
+    for entry in route.routes()? {
+        if let Some((to, prefix)) = entry.to
+            && let Ok(subnet) = IpNet::new(to, prefix)
+        {
+            let (link, gateway) = (name(entry.link), entry.gateway);
+            found.push(Routed { subnet: subnet.trunc(), link, gateway, outside: false });
+        }
+    }
+    Ok(found)
 }
 
 /// A parent that is not there and cannot be made, in Docker's words.

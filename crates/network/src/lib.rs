@@ -1,5 +1,6 @@
 //! Container networks: the drivers, who has which address, published ports, and names. Blocking and thread-safe. Works on
-//! netlink and nftables alone, never by running a program, and knows neither containers' life cycles nor the Engine API.
+//! netlink and nftables alone, never by running a program (but for the way out of networks without root, [`home`]), and knows
+//! neither containers' life cycles nor the Engine API.
 //!
 //! ```text
 //!   records (state)   <root>/networks/<id>.json, <run_dir>/network/<container>.json
@@ -19,6 +20,7 @@ mod endpoint;
 mod error;
 pub mod files;
 mod firewall;
+pub mod home;
 mod host;
 mod ipam;
 mod mac;
@@ -32,6 +34,7 @@ mod state;
 mod sysctls;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,6 +50,7 @@ pub use sandbox::Sandbox;
 pub use sysctls::{SYSCTLS, unknown_sysctls};
 
 use firewall::{Firewall, Watch};
+use home::Home;
 use host::Host;
 use state::{Folders, State};
 
@@ -64,6 +68,7 @@ struct Threads(Arc<Inner>);
 pub(crate) struct Inner {
     config: NetworkConfig,
     folders: Folders,
+    home: Arc<Home>,
     host: Host,
     /// Index of each network's bridge, once it is known to be as it should be.
     bridges: Mutex<BTreeMap<String, u32>>,
@@ -87,16 +92,18 @@ impl Networks {
     pub fn open(config: NetworkConfig) -> Result<Self> {
         let folders = Folders::make(&config.root, &config.run_dir)?;
         let state = folders.load()?;
+        let home = Arc::new(Home::new(config.home.clone(), &config.run_dir));
         let inner = Inner {
-            host: Host::new(folders.volatile()),
+            host: Host::new(folders.volatile(), Arc::clone(&home)),
             bridges: Mutex::new(BTreeMap::new()),
-            firewall: Mutex::new(Firewall::new(&config.nft_table)),
+            firewall: Mutex::new(Firewall::new(&config.nft_table, Arc::clone(&home))),
             watch: Watch::default(),
             lookout: collide::Lookout::default(),
             zones: Mutex::new(()),
             state: Mutex::new(state),
             pool: sandbox::pool::Pool::default(),
             folders,
+            home,
             config,
         };
         inner.make_builtin()?;
@@ -193,6 +200,22 @@ impl Networks {
     /// Who can reach each published port, and what is wrong with the host's networks. Reads; changes nothing.
     pub fn diagnose(&self, examination: &doctor::Examination) -> Result<doctor::Diagnosis> {
         self.inner.diagnose(examination)
+    }
+
+    /// What the monitor of a container in these networks is to keep for as long as the container lives; None where they are the
+    /// host's own.
+    pub fn lease(&self) -> Result<Option<home::Lease>> {
+        self.inner.home.lease()
+    }
+
+    /// The host's address where it is not the gateways': that by which others reach it.
+    pub fn host_address(&self) -> Option<IpAddr> {
+        self.inner.host.outside_address()
+    }
+
+    /// How the way out of networks is that are apart from the host's; None where they are not, or not in use.
+    pub fn outlet(&self) -> Result<Option<home::Outlet>> {
+        self.inner.home.outlet()
     }
 
     /// Whether a container's names are to be answered by its monitor: it is in a network where containers find each other by name.

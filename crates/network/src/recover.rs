@@ -108,6 +108,9 @@ impl Inner {
     pub(crate) fn teardown(&self) -> Vec<Error> {
         self.pool.close();
         let mut errors = Vec::new();
+        if matches!(self.home.enter_if_there(|| ()), Ok(None)) {
+            return errors;
+        }
         let bridges: Vec<String> = {
             let state = lock(&self.state);
             state.networks.values().filter_map(BridgeOptions::of).map(|options| options.bridge).collect()

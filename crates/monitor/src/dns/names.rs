@@ -136,6 +136,9 @@ impl Names {
         }
         if HOST_NAMES.iter().any(|host| host.eq_ignore_ascii_case(name)) {
             let endpoint = network::gateway_endpoint(endpoints)?;
+            if !self.spec.host.is_empty() {
+                return Some(self.spec.host.clone());
+            }
             let gateways =
                 endpoint.gateway.map(IpAddr::V4).into_iter().chain(endpoint.gateway6.map(IpAddr::V6));
             return Some(gateways.collect());

@@ -91,6 +91,7 @@ impl World {
             attachment: world.folder.path().join("attachment.json"),
             zones: world.folder.path().join("zones"),
             servers: servers.iter().map(|server| (*server).to_owned()).collect(),
+            host: Vec::new(),
         };
         let root = world.folder.path().to_owned();
         let host = world.host.try_clone().unwrap();

@@ -5,9 +5,12 @@ mod tcp;
 mod udp;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::poller::{EventFlags, Poller, Side};
 use crate::protocol::{Relay, RelayProto};
@@ -20,6 +23,8 @@ const TICK: Duration = Duration::from_secs(5);
 
 pub(crate) struct Relays {
     poller: Poller,
+    /// The network namespace to connect from, where it is not our own.
+    home: Option<OwnedFd>,
     next_key: u32,
     listeners: BTreeMap<u32, Listener>,
     pairs: BTreeMap<u32, Pair>,
@@ -34,6 +39,7 @@ impl Relays {
     pub fn new(poller: &Poller) -> Self {
         Self {
             poller: poller.clone(),
+            home: None,
             next_key: 0,
             listeners: BTreeMap::new(),
             pairs: BTreeMap::new(),
@@ -42,6 +48,11 @@ impl Relays {
             peers: BTreeMap::new(),
             held: Vec::new(),
         }
+    }
+
+    /// Connects from another network namespace from now on.
+    pub fn begin_at(&mut self, home: Option<OwnedFd>) {
+        self.home = home;
     }
 
     /// Serves the relays on their sockets. One that cannot be served is only held: the container runs already.
@@ -93,7 +104,11 @@ impl Relays {
                 if listener.target.ip().is_unspecified() {
                     continue;
                 }
-                if let Ok(pair) = Pair::connect(&self.poller, self.next_key, client, listener.target) {
+                let inner = socket(listener.target, SocketType::STREAM, self.home.as_ref());
+                let pair = inner.and_then(|inner| {
+                    Pair::connect(&self.poller, self.next_key, client, inner, listener.target)
+                });
+                if let Ok(pair) = pair {
                     self.pairs.insert(self.next_key, pair);
                 }
             }
@@ -101,7 +116,7 @@ impl Relays {
                 timers.set(Timer::Relays, TICK);
             }
         } else if let Some(port) = self.ports.get_mut(&key) {
-            for peer in port.receive(&self.poller, &mut self.next_key) {
+            for peer in port.receive(&self.poller, self.home.as_ref(), &mut self.next_key) {
                 self.peers.insert(peer, key);
             }
             if timers.at(Timer::Relays).is_none() && !port.is_idle() {
@@ -139,5 +154,16 @@ impl Relays {
     fn key(&mut self) -> u32 {
         self.next_key += 1;
         self.next_key
+    }
+}
+
+/// A socket to reach a target with. In another namespace it is made on a thread that goes there: this one could not come back.
+fn socket(target: SocketAddr, kind: SocketType, home: Option<&OwnedFd>) -> io::Result<OwnedFd> {
+    let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let open = || rustix::net::socket_with(family, kind, flags, None);
+    match home {
+        Some(home) => Ok(sys::in_netns(home, open)??),
+        None => Ok(open()?),
     }
 }

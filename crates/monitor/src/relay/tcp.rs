@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType};
+use rustix::net::{Shutdown, SocketFlags};
 use rustix::pipe::{PipeFlags, SpliceFlags};
 
 use crate::poller::{EventFlags, Poller, Side, Token, Watched, set_nonblocking};
@@ -105,10 +105,14 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    pub fn connect(poller: &Poller, key: u32, client: OwnedFd, target: SocketAddr) -> io::Result<Self> {
-        let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let inner = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    /// `inner` is a fresh socket.
+    pub fn connect(
+        poller: &Poller,
+        key: u32,
+        client: OwnedFd,
+        inner: OwnedFd,
+        target: SocketAddr,
+    ) -> io::Result<Self> {
         for socket in [&client, &inner] {
             rustix::net::sockopt::set_tcp_nodelay(socket, true)?;
         }

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{RecvFlags, SendFlags, SocketType};
 
 use crate::poller::{EventFlags, Poller, Side, Token, Watched, set_nonblocking};
 
@@ -62,7 +62,7 @@ impl Port {
     }
 
     /// Passes on what peers sent; returns the keys of new peers.
-    pub fn receive(&mut self, poller: &Poller, next_key: &mut u32) -> Vec<u32> {
+    pub fn receive(&mut self, poller: &Poller, home: Option<&OwnedFd>, next_key: &mut u32) -> Vec<u32> {
         let mut new = Vec::new();
         for _ in 0..TURN {
             let (count, address) =
@@ -79,7 +79,7 @@ impl Port {
                 None if self.peers.len() >= MAX_PEERS => continue,
                 None => {
                     *next_key += 1;
-                    let Ok(socket) = self.connect(poller, *next_key) else { continue };
+                    let Ok(socket) = self.connect(poller, home, *next_key) else { continue };
                     self.peers.insert(address, *next_key);
                     self.inner.insert(*next_key, Peer { address, socket, heard: Instant::now() });
                     new.push(*next_key);
@@ -95,14 +95,12 @@ impl Port {
         new
     }
 
-    fn connect(&self, poller: &Poller, key: u32) -> io::Result<Watched> {
+    fn connect(&self, poller: &Poller, home: Option<&OwnedFd>, key: u32) -> io::Result<Watched> {
         if self.target.ip().is_unspecified() {
             // Nowhere, while the container is in no network: the kernel would take it for the host itself.
             return Err(io::ErrorKind::HostUnreachable.into());
         }
-        let family = if self.target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = rustix::net::socket_with(family, SocketType::DGRAM, flags, None)?;
+        let socket = super::socket(self.target, SocketType::DGRAM, home)?;
         rustix::net::connect(&socket, &self.target)?;
         let mut socket = Watched::new(poller, socket, Token::RelayEnd(key, Side::Inner));
         socket.watch(Some(EventFlags::IN))?;

@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod hello;
+pub mod home;
 pub mod init;
 pub mod monitor;
 pub mod oci;

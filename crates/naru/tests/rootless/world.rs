@@ -1,4 +1,4 @@
-//! A user with a home and a runtime folder of his own, in a private mount namespace; all his processes end with the world.
+//! A user with a home and a runtime folder of his own, in private mount and network namespaces; all his processes end with the world.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -22,7 +22,9 @@ const STAGE: &str = r#"
     done
     mkdir -p run home/rootfs/bin home/rootfs/etc
     cp /bin/busybox home/rootfs/bin
-    for name in sh cat id ls sleep echo chown stat touch ip wget nc; do ln -s busybox home/rootfs/bin/$name; done
+    for name in sh cat id ls sleep echo chown stat touch ip wget nc httpd sed timeout; do ln -s busybox home/rootfs/bin/$name; done
+    # With the host's /usr as a volume its programs run.
+    for name in lib lib64; do ln -s usr/$name home/rootfs/$name; done
     chown -R 54321:54321 home run
     chmod 755 .
     chmod 700 run
@@ -49,14 +51,23 @@ const PRELUDE: &str = r#"
 /// What the script said, line by line, also to standard error. `None` where it cannot be tried. `setup`: more that root does first.
 pub fn as_user(script: &str, alone: bool, setup: &str) -> Option<Vec<String>> {
     let is_root = rustix::process::geteuid().is_root();
-    let needed = ["/bin/busybox", "/usr/bin/setpriv", "/usr/bin/newuidmap"];
+    let needed = ["/bin/busybox", "/usr/bin/setpriv", "/usr/bin/newuidmap", "/bin/ip"];
     if !is_root || !needed.iter().all(|program| Path::new(program).exists()) {
-        eprintln!("skipped: needs root, busybox-static, util-linux and uidmap");
+        eprintln!("skipped: needs root, busybox-static, iproute2, util-linux and uidmap");
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"])
+        .args([
+            "--mount",
+            "--propagation",
+            "private",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "--net",
+        ])
         .args(["timeout", "120", "sh", "-c", &format!("{setup}\n{STAGE}"), "sh"])
         .arg(folder.path())
         .args([NARU, script, PRELUDE])

@@ -2,6 +2,7 @@
 //! from the kernel as they are now, everybody's, and a connection from each kind of client is followed through them
 //! ([`way`]), rule by rule ([`evaluate`]). What is not understood is said to be so.
 
+mod apart;
 mod evaluate;
 mod findings;
 mod host;
@@ -115,6 +116,9 @@ pub struct Reach {
 impl Inner {
     /// See [`crate::Networks::diagnose`].
     pub(crate) fn diagnose(&self, examination: &Examination) -> Result<Diagnosis> {
+        if self.home.is_apart() {
+            return self.diagnose_apart(examination);
+        }
         let (mut rules, mut ground) = (Rules::read()?, Ground::read()?);
         let (networks, attachments) = {
             let state = lock(&self.state);

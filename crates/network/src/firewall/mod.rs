@@ -6,9 +6,12 @@ mod coexist;
 mod ruleset;
 mod watch;
 
+use std::sync::Arc;
+
 use netlink::nft::{Family, Nft, Transaction};
 
 use crate::error::{Error, Result};
+use crate::home::Home;
 
 pub(crate) use ruleset::{Elements, merge, of_binding, of_network, of_uplinks};
 pub(crate) use watch::Watch;
@@ -17,6 +20,7 @@ pub(crate) use watch::Watch;
 #[derive(Debug)]
 pub(crate) struct Firewall {
     table: String,
+    home: Arc<Home>,
     nft: Option<Nft>,
     /// The ruleset's version after which nobody but us has changed anything.
     generation: Option<u32>,
@@ -32,8 +36,8 @@ pub(crate) struct Wanted {
 }
 
 impl Firewall {
-    pub(crate) fn new(table: &str) -> Self {
-        Self { table: table.to_owned(), nft: None, generation: None, in_use: false }
+    pub(crate) fn new(table: &str, home: Arc<Home>) -> Self {
+        Self { table: table.to_owned(), home, nft: None, generation: None, in_use: false }
     }
 
     /// Makes the table what it should be, if it is not.
@@ -199,7 +203,7 @@ impl Firewall {
     fn nft(&mut self) -> Result<&mut Nft> {
         match &mut self.nft {
             Some(nft) => Ok(nft),
-            none => Ok(none.insert(Nft::open().map_err(Error::from)?)),
+            none => Ok(none.insert(self.home.enter(Nft::open)?.map_err(Error::from)?)),
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Starts the thread in the calling thread's network namespace, unless it runs. Without it the rules are looked at with
+    /// Starts the thread where the networks are, unless it runs. Without it the rules are looked at with
     /// their next change only.
     pub(crate) fn start(&self, home: &Arc<Inner>) {
         let mut alive = lock(&self.alive);
@@ -35,8 +35,8 @@ impl Watch {
             return;
         }
         let Ok((ended, ours)) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC) else { return };
-        let Ok(nft) = Nft::watch() else { return };
-        let Ok(routes) = Route::watch(&[Routes::Routes4, Routes::Routes6]) else { return };
+        let open = || Some((Nft::watch().ok()?, Route::watch(&[Routes::Routes4, Routes::Routes6]).ok()?));
+        let Ok(Some((nft, routes))) = home.home.enter(open) else { return };
         let home = Arc::downgrade(home);
         let thread = std::thread::Builder::new()
             .name("nft-watch".to_owned())

@@ -82,6 +82,12 @@ impl Inner {
         options: Option<&BridgeOptions>,
         published: &mut Published,
     ) -> Result<()> {
+        if port.proto == Proto::Sctp && self.home.is_apart() {
+            return Err(Error::invalid(format!(
+                "port {}/sctp cannot be published without root: SCTP is not relayed",
+                port.container_port
+            )));
+        }
         let addresses = self.addresses(port, options);
         let mut held = Vec::new();
         let mut open = Vec::new();
@@ -269,6 +275,20 @@ fn binding(address: IpAddr, host_port: u16, port: &PortSpec, endpoint: &Endpoint
     })
 }
 
+/// That a port is root's, as rootless Docker says it. Root is refused too where it has no such right.
+fn privileged(port: u16) -> String {
+    const SETTING: &str = "net.ipv4.ip_unprivileged_port_start";
+    let start = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or_default();
+    let start = start.trim().parse().unwrap_or(1024);
+    if port >= start {
+        return "permission denied".to_owned();
+    }
+    format!(
+        "cannot expose privileged port {port}, you can add '{SETTING}={port}' to /etc/sysctl.conf (currently {start}), or choose a \
+         larger port number (>= {start}): permission denied"
+    )
+}
+
 fn refused(
     address: IpAddr,
     host_port: u16,
@@ -283,7 +303,7 @@ fn refused(
             let reason = match *errno {
                 Errno::ADDRINUSE => "address already in use".to_owned(),
                 Errno::ADDRNOTAVAIL => "cannot assign requested address".to_owned(),
-                Errno::ACCESS => "permission denied".to_owned(),
+                Errno::ACCESS => privileged(host_port),
                 errno => errno.to_string().to_lowercase(),
             };
             let target = match binding(address, host_port, port, endpoint) {

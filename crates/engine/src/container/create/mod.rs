@@ -22,7 +22,6 @@ use jiff::Timestamp;
 use store::Rootfs;
 
 use super::launch::log;
-use super::launch::network::NO_NETWORKS;
 use super::model::{Container, lock};
 use super::modes::Network;
 use super::mounts::{Kind, resolve};
@@ -268,8 +267,9 @@ fn warnings(record: &Record, config: &EngineConfig) -> Vec<String> {
     if is_limited && !config.has_cgroups() {
         warnings.push("No cgroup is delegated to this user: limits are discarded".to_owned());
     }
-    if mode == Network::Named("bridge".to_owned()) && !config.has_networks() {
-        warnings.push(format!("The container has no network but its own loopback. {NO_NETWORKS}"));
+    let no_way_out = config.rootless.as_ref().and_then(|rootless| rootless.no_way_out.as_ref());
+    if let (Network::Named(_), Some(reason)) = (mode, no_way_out) {
+        warnings.push(reason.clone());
     }
     warnings
 }

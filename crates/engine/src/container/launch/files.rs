@@ -66,7 +66,8 @@ impl Engine {
     /// What the monitor needs to answer names, for a container that is in its networks already; none where there are no names.
     pub(crate) fn names_spec(&self, record: &Record) -> Option<NamesSpec> {
         let (attachment, zones) = self.networks.names_files(&record.id);
-        let names = NamesSpec { attachment, zones, servers: self.dns_options(record, false).servers };
+        let servers = self.dns_options(record, false).servers;
+        let names = NamesSpec { attachment, zones, servers, host: self.host_addresses() };
         self.networks.has_names(&record.id).then_some(names)
     }
 
@@ -123,16 +124,25 @@ impl Engine {
             return;
         }
         let gateways = endpoint.gateway.map(IpAddr::V4).into_iter().chain(endpoint.gateway6.map(IpAddr::V6));
-        let addresses = match self.config.host_gateway_ips.as_slice() {
-            [] => gateways.collect(),
-            configured => configured.to_vec(),
+        let addresses = match self.host_addresses() {
+            none if none.is_empty() => gateways.collect(),
+            known => known,
         };
         lines.extend(addresses.into_iter().map(|address| (names.join(" "), address)));
     }
 
+    /// The host's addresses for all containers, where their networks' gateways are not the host.
+    fn host_addresses(&self) -> Vec<IpAddr> {
+        match self.config.host_gateway_ips.as_slice() {
+            [] => self.networks.host_address().into_iter().collect(),
+            configured => configured.to_vec(),
+        }
+    }
+
     fn host_gateways(&self) -> Vec<IpAddr> {
-        if !self.config.host_gateway_ips.is_empty() {
-            return self.config.host_gateway_ips.clone();
+        let known = self.host_addresses();
+        if !known.is_empty() {
+            return known;
         }
         let bridge = self.networks.get("bridge");
         bridge

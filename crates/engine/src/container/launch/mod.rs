@@ -131,6 +131,10 @@ impl Engine {
         if let Some(netns) = joined.netns {
             give(FdRole::Netns, netns);
         }
+        if let Some(lease) = joined.lease {
+            give(FdRole::Home, lease.netns);
+            give(FdRole::Lease, lease.hold);
+        }
         for (number, socket) in joined.published.sockets.into_iter().enumerate() {
             give(FdRole::Port(number), socket);
         }

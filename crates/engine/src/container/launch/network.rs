@@ -4,6 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use ::network::home::Lease;
 use ::network::{Endpoint, EndpointSpec, Published, Sandbox, gateway_endpoint};
 use api::EndpointSettings;
 
@@ -22,6 +23,8 @@ pub(crate) struct Joined {
     /// The namespace to start in; None is the host's.
     pub netns: Option<OwnedFd>,
     pub published: Published,
+    /// Of the place where its networks are, unless that is the host.
+    pub lease: Option<Lease>,
 }
 
 impl Engine {
@@ -31,7 +34,8 @@ impl Engine {
         let joined = match Network::parse(&record.host.network_mode) {
             Network::Container(other) => {
                 let other = self.containers.find(&other)?;
-                return Ok(Joined { netns: Some(netns_of(&other)?), ..Joined::default() });
+                let lease = self.lease(&other.id)?;
+                return Ok(Joined { netns: Some(netns_of(&other)?), lease, ..Joined::default() });
             }
             Network::Host => {
                 // Nothing is made in it: only the record says that the container is there.
@@ -40,14 +44,6 @@ impl Engine {
                 let mut sandbox = Sandbox::existing(own.into());
                 self.networks.connect("host", &mut sandbox, nothing_asked(&record))?;
                 Joined::default()
-            }
-            Network::Named(name) if !self.config.has_networks() && !is_bare(&record, &name) => {
-                return Err(Error::conflict(format!("network {name} cannot be used. {NO_NETWORKS}")));
-            }
-            Network::Named(_) if !self.config.has_networks() => {
-                let mut sandbox = self.networks.sandbox(None)?;
-                self.networks.connect("none", &mut sandbox, nothing_asked(&record))?;
-                Joined { netns: Some(sandbox.into_netns()), ..Joined::default() }
             }
             Network::None => {
                 let mut sandbox = self.networks.sandbox(None)?;
@@ -76,7 +72,17 @@ impl Engine {
             self.networks.connect(&name, &mut sandbox, endpoint::spec(record, &settings))?;
         }
         let published = self.publish_ports(&container.id, record)?;
-        Ok(Joined { netns: Some(sandbox.into_netns()), published })
+        let lease = self.lease(&container.id)?;
+        Ok(Joined { netns: Some(sandbox.into_netns()), published, lease })
+    }
+
+    /// What keeps the networks that a container is in.
+    fn lease(&self, container_id: &str) -> Result<Option<Lease>> {
+        let endpoints = self.networks.attachment(container_id).endpoints;
+        match endpoints.iter().any(|endpoint| !endpoint.ifname.is_empty()) {
+            true => Ok(self.networks.lease()?),
+            false => Ok(None),
+        }
     }
 
     /// Publishes what a container asks for; nothing while none of its networks has a way out.
@@ -115,14 +121,6 @@ impl Engine {
             self.network_event(action, &network, Some(&endpoint.container_id));
         }
     }
-}
-
-/// What an engine without root's rights and without a helper says.
-pub(crate) const NO_NETWORKS: &str = "Without root networks other than host and none are not there";
-
-/// Asks for no more than what everybody gets.
-fn is_bare(record: &Record, network: &str) -> bool {
-    network == "bridge" && record.host.port_bindings.iter().flatten().all(|(_, bindings)| bindings.is_none())
 }
 
 /// The endpoints of a container in the order of connecting: that of its network mode first, which may have one waiting.

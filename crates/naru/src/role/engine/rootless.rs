@@ -1,13 +1,16 @@
 //! An engine of an ordinary user: it goes into a user namespace of his, where it is root over the ids that /etc/subuid and
 //! /etc/subgid give him, and with it all of its containers. That namespace lives as long as somebody is in it, the engine or a
-//! monitor: the next engine goes where the monitors are, so that it has power over their containers.
+//! monitor: the next engine goes where the monitors are, so that it has power over their containers. Its networks are apart from
+//! the host's (`network::home`).
 
 use std::path::Path;
 
 use anyhow::Context as _;
 use engine::{EngineConfig, Rootless};
+use network::home::{HomeConfig, Kind, Program};
 use runtime::{IdMapping, rootless};
 
+use crate::cli::variable;
 use crate::role::users;
 
 /// Said where a user has no ids but his own.
@@ -16,6 +19,15 @@ const ALONE: &str = "only one user id and one group id are there, so images with
 /// Said where no cgroup may be made.
 const NO_CGROUPS: &str = "no cgroup is delegated to this user: containers have no limits and cannot be paused; on cgroup v2 start \
                           the engine from the user's systemd (systemd-run --user, or a unit)";
+
+/// Said where nothing makes a way out.
+const NO_PROGRAM: &str = "Neither pasta nor slirp4netns is installed: containers of an ordinary user reach each other and are reached \
+                          by their published ports, but nothing outside. Install pasta (package passt) or slirp4netns and stop \
+                          the engine, or use --network host";
+/// Said where no program can.
+const NO_TUN: &str = "/dev/net/tun cannot be opened, so pasta and slirp4netns do not work: containers of an ordinary user reach \
+                      each other and are reached by their published ports, but nothing outside. Load the module tun, let everybody \
+                      read and write the device, and stop the engine, or use --network host";
 
 /// Goes into the user namespace, unless this is root's engine (`false`). Before any thread is started.
 pub fn enter(run_dir: Option<&Path>) -> anyhow::Result<bool> {
@@ -55,10 +67,45 @@ pub fn configure(config: &mut EngineConfig, has_parent: bool) {
     if map.split_ascii_whitespace().skip(2).eq(["1"]) {
         rootless.warnings.push(ALONE.to_owned());
     }
+    if !owns_network() {
+        let programs = programs();
+        rootless.no_way_out = match programs.is_empty() {
+            true => Some(NO_PROGRAM.to_owned()),
+            false => (!is_usable("/dev/net/tun")).then(|| NO_TUN.to_owned()),
+        };
+        rootless.warnings.extend(rootless.no_way_out.clone());
+        config.network.home = Some(HomeConfig { exe: config.exe.clone(), programs });
+    }
     for warning in &rootless.warnings {
         tracing::warn!("{warning}");
     }
     config.rootless = Some(rootless);
+}
+
+/// Whether the network namespace belongs to our user namespace, as in a container with a user namespace of its own: then
+/// bridges may be in it. The kernel lets whoever may change it write its settings, read-only mounts apart.
+fn owns_network() -> bool {
+    let write = rustix::fs::access("/proc/sys/net/ipv4/ip_forward", rustix::fs::Access::WRITE_OK);
+    matches!(write, Ok(()) | Err(rustix::io::Errno::ROFS))
+}
+
+/// What can make a way out for networks, the best first.
+fn programs() -> Vec<Program> {
+    let path = variable("PATH").unwrap_or_default();
+    let find = |kind: Kind| {
+        let candidates = std::env::split_paths(&path).map(|folder| folder.join(kind.name()));
+        let mut found = candidates.filter(|path| path.is_absolute());
+        let is_program = |path: &std::path::PathBuf| {
+            path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+        };
+        found.find(is_program).map(|path| Program { kind, path })
+    };
+    Kind::ALL.into_iter().filter_map(find).collect()
+}
+
+fn is_usable(device: &str) -> bool {
+    let both = rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK;
+    rustix::fs::access(device, both).is_ok()
 }
 
 /// The process of a monitor that runs, whoever its container is.
