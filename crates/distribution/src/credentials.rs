@@ -4,6 +4,7 @@
 //! `DOCKER_AUTH_CONFIG` holds: this module reads no environment. Everything in the file that is not about credentials is
 //! kept as it is. Sources: docker/cli `cli/config/configfile`, docker-credential-helpers' protocol.
 
+mod containers;
 mod helper;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::auth::Auth;
+pub use containers::lookup_in;
 use helper::Helper;
 
 /// The key under which Docker Hub's credentials are kept.
@@ -87,14 +89,7 @@ struct Entry {
 impl Credentials {
     /// Reads `config.json` in `folder`; a missing file is an empty one. `given` is the text of `DOCKER_AUTH_CONFIG`.
     pub fn load(folder: &Path, given: Option<&str>) -> Result<Self, CredentialsError> {
-        let path = folder.join("config.json");
-        let document = match std::fs::read(&path) {
-            Ok(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => Map::new(),
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|source| CredentialsError::Format { what: path.display().to_string(), source })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Map::new(),
-            Err(source) => return Err(CredentialsError::File { what: "read", path, source }),
-        };
+        let file = Credentials::read(folder.join("config.json"))?;
         #[derive(Deserialize)]
         struct Given {
             #[serde(default)]
@@ -109,7 +104,18 @@ impl Credentials {
             }
             None => BTreeMap::new(),
         };
-        Ok(Credentials { path, document, given })
+        Ok(Credentials { given, ..file })
+    }
+
+    fn read(path: PathBuf) -> Result<Self, CredentialsError> {
+        let document = match std::fs::read(&path) {
+            Ok(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => Map::new(),
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|source| CredentialsError::Format { what: path.display().to_string(), source })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Map::new(),
+            Err(source) => return Err(CredentialsError::File { what: "read", path, source }),
+        };
+        Ok(Credentials { path, document, given: BTreeMap::new() })
     }
 
     /// Credentials for a registry (`docker.io`, `localhost:5000`, or a server address); empty when there are none.
@@ -285,7 +291,9 @@ pub fn decode_pair(text: &str) -> Option<(String, String)> {
 fn find<'a>(entries: &'a BTreeMap<String, Entry>, key: &str) -> Option<(&'a str, &'a Entry)> {
     let exact = entries.get_key_value(key);
     let host = hostname(key);
-    let found = exact.or_else(|| entries.iter().find(|(entry, _)| hostname(entry) == host));
+    // Podman's name for Docker Hub is `docker.io`.
+    let is_same = |entry: &str| entry == host || server_key(entry) == key;
+    let found = exact.or_else(|| entries.iter().find(|(entry, _)| is_same(hostname(entry))));
     found.map(|(key, entry)| (key.as_str(), entry))
 }
 

@@ -1,4 +1,4 @@
-//! Push: layers, then configuration, then manifests, so that a manifest never names what is not there.
+//! Push: layers and configuration, then manifests, so that a manifest never names what is not there.
 //!
 //! Manifests and blobs go out byte for byte as they are stored: the digest of a pushed image is the digest of the pulled
 //! one. An index is pushed whole where all of it is here or already there, else the manifest of this platform.
@@ -319,10 +319,9 @@ impl Push<'_> {
         for layer in &plan.layers {
             unique.entry(&layer.blob.digest).or_insert(layer);
         }
-        try_join_all(unique.into_values().map(|layer| self.layer(layer))).await?;
-        for config in &plan.configs {
-            upload::blob(self.session, config, &self.source(config), &[], &|_| ()).await?;
-        }
+        let layers = try_join_all(unique.into_values().map(|layer| self.layer(layer)));
+        let configs = try_join_all(plan.configs.iter().map(|config| self.config(config)));
+        tokio::try_join!(layers, configs)?;
         let mut last = None;
         for (index, (descriptor, bytes)) in plan.manifests.iter().enumerate() {
             let is_last = index + 1 == plan.manifests.len();
@@ -343,6 +342,10 @@ impl Push<'_> {
             });
         }
         Ok(pushed)
+    }
+
+    async fn config(&self, config: &Descriptor) -> Result<()> {
+        upload::blob(self.session, config, &self.source(config), &[], &|_| ()).await
     }
 
     async fn layer(&self, layer: &PlannedLayer) -> Result<()> {

@@ -49,6 +49,8 @@ pub use images::LoadSink;
 
 /// How long after the last request memory is given back.
 const QUIET: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long nobody must have wanted anything before committed images are packed: most that leave or go do so by then.
+const QUIET_FOR_PACKING: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// One engine: everything below one root folder. Made by [`Engine::start`], shared by `Arc`.
 pub struct Engine {
@@ -88,6 +90,24 @@ impl Engine {
         loop {
             self.idle.wait(Some(QUIET)).await;
             sys::memory::trim_heap();
+            self.idle.busy().await;
+        }
+    }
+
+    /// Packs committed images when there is nothing else to do, so that the images folder is whole for other tools, too, and a
+    /// later push need not wait. Never resolves.
+    pub async fn pack_when_quiet(&self) {
+        loop {
+            self.idle.wait(Some(QUIET_FOR_PACKING)).await;
+            let store = self.store.clone();
+            let waiting = blocking::blocking(move || Ok(store.unpacked_images()?)).await.unwrap_or_default();
+            for image in waiting {
+                let (store, activity) = (self.store.clone(), self.activity());
+                if let Err(error) = blocking::blocking(move || Ok(store.packed_image(&image)?)).await {
+                    tracing::warn!(%error, "pack a committed image");
+                }
+                drop(activity);
+            }
             self.idle.busy().await;
         }
     }

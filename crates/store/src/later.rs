@@ -46,6 +46,17 @@ impl Store {
         self.layer_or_damaged(config.chain_ids().get(at)?).filter(|layer| layer.made_here)
     }
 
+    /// Images with layers that are not packed yet.
+    pub fn unpacked_images(&self) -> Result<Vec<ImageRecord>> {
+        let is_unpacked = |image: &ImageRecord| {
+            let Ok(manifest) = self.manifest(&image.manifest) else { return false };
+            (0..manifest.layers.len()).any(|at| {
+                !self.has_blob(&manifest.layers[at].digest) && self.folder_of(&manifest, at).is_some()
+            })
+        };
+        Ok(self.images()?.into_iter().filter(is_unpacked).collect())
+    }
+
     /// An image with all its layers packed, as it can leave the host. Its id and its names stay; its manifest may be a new one.
     pub fn packed_image(&self, record: &ImageRecord) -> Result<ImageRecord> {
         let lease = self.lease();

@@ -82,3 +82,22 @@ fn headers_round_trip_in_every_spelling() {
     assert_eq!(Auth::from_header(""), Some(Auth::default()));
     assert_eq!(Auth::from_header("!!"), None);
 }
+
+#[test]
+fn logins_of_podman_are_found_after_ours_and_only_those_of_whole_registries() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let first = file("first", r#"{"auths":{"docker.io":{"auth":"dTpw"},"ghcr.io/team":{"auth":"eDp5"}}}"#);
+    let second = file("second", r#"{"auths":{"docker.io":{"auth":"eDp5"},"ghcr.io":{"auth":"dTpw"}}}"#);
+    let files = [folder.path().join("missing"), first, second, file("empty", "")];
+    let user = |registry: &str| lookup_in(&files, registry).unwrap().map(|auth| auth.username);
+    assert_eq!(user("docker.io").as_deref(), Some("u"));
+    assert_eq!(user("ghcr.io").as_deref(), Some("u"));
+    assert_eq!(user("quay.io"), None);
+    let broken = file("broken", "{");
+    assert!(lookup_in(&[broken], "quay.io").unwrap_err().to_string().starts_with("parse "));
+}

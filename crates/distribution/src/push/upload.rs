@@ -9,7 +9,7 @@
 //!                                        │ 413
 //!                                        └▶ anew, with PATCHes of limited length
 //! ```
-//! One request carries all of it unless something on the way (a proxy, most often) refuses so much at once.
+//! What is small goes with the PUT. One request carries all of it unless something on the way (a proxy, most often) refuses so much at once.
 //! Source: OCI distribution-spec 1.1, "Push".
 
 use std::io;
@@ -33,6 +33,8 @@ use crate::url;
 /// The length of a request's body once a larger one was refused; halved as long as it is refused again.
 const CHUNK: u64 = 64 << 20;
 const SMALLEST_CHUNK: u64 = 1 << 20;
+/// A blob up to here goes with the request that ends its upload.
+const SMALL: u64 = 64 << 10;
 /// How often a layer's bar moves.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -175,28 +177,43 @@ struct Sending<'a> {
 impl Sending<'_> {
     async fn run(&self, mut upload: Uri, mut offset: u64, show: &impl Fn(LayerStep)) -> Result<()> {
         let blob = self.blob;
+        let digest = blob.digest.to_string();
+        let ending =
+            |upload: &Uri| url::with_query(upload, &[("digest", &digest)]).map_err(Error::Configuration);
+        if offset == 0 && blob.size <= SMALL {
+            let answer = self.part(Method::PUT, ending(&upload)?, 0, blob.size, show).await?;
+            return match answer.status().is_success() {
+                true => Ok(()),
+                false => Err(answer.refusal().await),
+            };
+        }
         while offset < blob.size {
             let end = blob.size.min(offset.saturating_add(self.limit));
-            let answer = self.part(upload, offset, end, show).await?;
+            let answer = self.part(Method::PATCH, upload, offset, end, show).await?;
             if !answer.status().is_success() {
                 return Err(answer.refusal().await);
             }
             upload = location(&answer)?;
             offset = end;
         }
-        let digest = blob.digest.to_string();
-        let commit = url::with_query(&upload, &[("digest", &digest)]).map_err(Error::Configuration)?;
-        let answer = self.session.send_once(Outgoing::new(Method::PUT, commit)).await?;
+        let answer = self.session.send_once(Outgoing::new(Method::PUT, ending(&upload)?)).await?;
         match answer.status().is_success() {
             true => Ok(()),
             false => Err(answer.refusal().await),
         }
     }
 
-    async fn part(&self, upload: Uri, offset: u64, end: u64, show: &impl Fn(LayerStep)) -> Result<Answer> {
+    async fn part(
+        &self,
+        method: Method,
+        upload: Uri,
+        offset: u64,
+        end: u64,
+        show: &impl Fn(LayerStep),
+    ) -> Result<Answer> {
         let total = self.blob.size;
         let sent = Arc::new(AtomicU64::new(0));
-        let mut request = Outgoing::new(Method::PATCH, upload)
+        let mut request = Outgoing::new(method, upload)
             .header(header::CONTENT_TYPE, "application/octet-stream")
             .stream(body(self.source.clone(), offset, end, sent.clone()));
         // Registries take one whole body without a range; some take no range with it.

@@ -1,14 +1,16 @@
 //! The user's credentials, read on this side and sent with the requests that need them.
 //!
-//! What the user logged in with comes first (config.json, its helpers, `DOCKER_AUTH_CONFIG`); for Amazon ECR the user's AWS
-//! credentials are the fallback.
+//! What the user logged in with comes first (config.json, its helpers, `DOCKER_AUTH_CONFIG`), then what he logged in with by
+//! podman (auth.json); for Amazon ECR the user's AWS credentials are the fallback.
+
+use std::path::PathBuf;
 
 use client::Endpoint;
 use distribution::aws::{self, EcrRegistry};
-use distribution::credentials::Credentials;
+use distribution::credentials::{Credentials, lookup_in};
 use distribution::{Auth, Registries, RegistriesConfig};
 
-use super::{Context, variable};
+use super::{Context, home, variable};
 
 /// The header that carries them.
 pub const HEADER: &str = "X-Registry-Auth";
@@ -40,10 +42,27 @@ pub async fn find(context: &Context, registry: &str, purpose: Purpose) -> anyhow
     if !auth.is_empty() {
         return Ok(Some(auth));
     }
+    if let Some(auth) = lookup_in(&files_of_podman(), registry)? {
+        return Ok(Some(auth));
+    }
     match EcrRegistry::parse(registry) {
         Some(ecr) if purpose == Purpose::Write || !ecr.is_public() => by_aws(context, registry).await,
         _ => Ok(None),
     }
+}
+
+/// Where podman keeps logins, in its order; a file that the user names is the only one.
+fn files_of_podman() -> Vec<PathBuf> {
+    if let Some(file) = variable("REGISTRY_AUTH_FILE") {
+        return vec![file.into()];
+    }
+    let user = rustix::process::getuid().as_raw();
+    let runtime = match variable("XDG_RUNTIME_DIR") {
+        Some(folder) => PathBuf::from(folder).join("containers"),
+        None => PathBuf::from(format!("/run/containers/{user}")),
+    };
+    let config = variable("XDG_CONFIG_HOME").map_or_else(|| home().join(".config"), PathBuf::from);
+    vec![runtime.join("auth.json"), config.join("containers/auth.json")]
 }
 
 async fn by_aws(context: &Context, registry: &str) -> anyhow::Result<Option<Auth>> {

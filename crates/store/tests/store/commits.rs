@@ -99,6 +99,7 @@ fn images_that_share_a_committed_layer_pack_it_once() {
     let two = commit(&world.store, &rootfs, &base, "two");
     assert!(one.id != two.id && top(&world.store, &one) == top(&world.store, &two));
     world.store.tag(&one.id, &Reference::parse("again").unwrap()).unwrap();
+    assert_eq!(world.store.unpacked_images().unwrap().len(), 2);
     let blobs = || std::fs::read_dir(world.home.path().join("images/blobs/sha256")).unwrap().count();
     let before = blobs();
     world.store.packed_image(&one).unwrap();
@@ -107,6 +108,7 @@ fn images_that_share_a_committed_layer_pack_it_once() {
     assert_eq!(again.manifest, world.store.image("one").unwrap().manifest);
     world.store.packed_image(&two).unwrap();
     assert_eq!(blobs(), before + 3, "a manifest");
+    assert!(world.store.unpacked_images().unwrap().is_empty());
     // Each goes without the other.
     world.store.delete_image(&one.id).unwrap();
     assert_eq!(world.store.verify_image(&two.id).unwrap(), []);
