@@ -40,7 +40,7 @@ impl Facts {
 
     /// cgroup v2 alone: what decides about namespaces and limits.
     pub(crate) fn cgroup_v2(&self) -> bool {
-        self.runtime.cgroup.hierarchies.is_empty() && self.runtime.cgroup.unified.is_some()
+        self.runtime.cgroup.is_v2()
     }
 
     /// The cgroup of a container, wherever the host keeps it.

@@ -22,9 +22,9 @@ impl Engine {
         };
         let (running, paused) = (count(&["running", "restarting"]), count(&["paused"]));
         let store = self.store.clone();
-        let root = self.config.root.clone();
+        let (root, cgroups) = (self.config.root.clone(), self.facts.runtime.cgroup.clone());
         let (images, host) =
-            blocking(move || Ok((store.images()?.len() as i64, host::Host::read(&root)))).await?;
+            blocking(move || Ok((store.images()?.len() as i64, host::Host::read(&root, &cgroups)))).await?;
         let registries = &self.config.registries;
         // "none" is a driver that logs nothing, and Docker does not list it either.
         let log_drivers = ["json-file", "local"];
@@ -77,7 +77,7 @@ impl Engine {
             labels: Some(self.config.labels.clone()),
             server_version: VERSION.to_owned(),
             runtimes: Some(runtimes()),
-            default_runtime: "naru".to_owned(),
+            default_runtime: RUNTIMES[0].to_owned(),
             swarm: SwarmInfo { local_node_state: "inactive".to_owned(), ..SwarmInfo::default() },
             live_restore_enabled: true,
             init_binary: "docker-init".to_owned(),
@@ -217,10 +217,12 @@ fn proxy(url: &Option<String>) -> String {
     }
 }
 
+/// The names of the one runtime, its own first: the others are what clients and scripts written for Docker ask for.
+pub(crate) const RUNTIMES: [&str; 3] = ["naru", "runc", "io.containerd.runc.v2"];
+
 fn runtimes() -> BTreeMap<String, Runtime> {
     let runtime = |path: &str| Runtime { path: path.to_owned(), ..Runtime::default() };
-    // `runc` is a name that clients and scripts ask for; here it is the same runtime.
-    BTreeMap::from([("naru".to_owned(), runtime("naru")), ("runc".to_owned(), runtime("naru"))])
+    RUNTIMES.iter().map(|name| ((*name).to_owned(), runtime("naru"))).collect()
 }
 
 fn registry_config(config: &distribution::RegistriesConfig) -> RegistryServiceConfig {

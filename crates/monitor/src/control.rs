@@ -82,6 +82,7 @@ impl Monitor {
         if let Ok((_, task)) = self.running() {
             let _ = sys::signal::send(&task.pidfd, sys::signal::KILL);
             self.wake();
+            self.tell(Event::Killed);
         }
     }
 

@@ -459,6 +459,8 @@ pub enum Event {
         /// The probe.
         entry: HealthEntry,
     },
+    /// The time that a stop left the container was over: it was sent `SIGKILL`.
+    Killed,
     /// All processes are frozen.
     Paused,
     /// They run again.

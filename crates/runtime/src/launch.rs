@@ -15,7 +15,7 @@ use crate::join;
 use crate::plan::{LaunchPlan, Mount, MountSource, Namespace};
 use crate::prepare::{self, Prepared, Ready};
 use crate::process::Surroundings;
-use crate::{Launch, Launched, Stdio, hooks, id_maps, listener, streams, user_namespace};
+use crate::{Launch, Launched, Stdio, hooks, id_maps, listener, refusal, streams, user_namespace};
 
 /// Starts a container. Returns when its program runs (`execve` succeeded). On an error nothing is left: the cgroup is removed,
 /// the child is reaped.
@@ -66,7 +66,7 @@ impl Drop for NoUmask {
 fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> {
     let umask = NoUmask::set();
     let is_grouped = plan.cgroup.is_some();
-    let prepared = prepare::prepare(plan, &group)?;
+    let prepared = prepare::prepare(plan, &group).map_err(refusal::explained)?;
     let is_inside = prepared.is_inside;
     let entry = if is_grouped { Some(group.entry().map_err(cgroup_error)?) } else { None };
     let own_user = plan.namespaces.user != Namespace::Host;

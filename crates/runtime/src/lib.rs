@@ -35,6 +35,7 @@ mod planning;
 mod prepare;
 mod process;
 mod program;
+mod refusal;
 mod root;
 pub mod rootless;
 mod streams;
@@ -55,6 +56,7 @@ pub use launch::launch;
 pub use oci_spec::runtime::Spec;
 pub use plan::*;
 pub use planning::{PlanOptions, compile, plan, plan_process, plan_resources};
+pub use refusal::refusal;
 
 /// The standard streams of a new process.
 #[derive(Debug)]

@@ -101,6 +101,8 @@ pub fn inherited_fd(number: i32) -> io::Result<std::os::fd::OwnedFd> {
 pub struct Stat {
     /// `R`, `S`, `D`, …; `Z` and `X` are dead.
     pub state: u8,
+    /// The pid of who started it, or of who has taken it over.
+    pub parent: i32,
     /// When it started, see [`start_ticks`].
     pub start_ticks: u64,
 }
@@ -158,7 +160,8 @@ fn parse_stat(stat: &[u8]) -> Option<Stat> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let mut fields = std::str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace();
     let state = *fields.next()?.as_bytes().first()?;
-    Some(Stat { state, start_ticks: fields.nth(18)?.parse().ok()? })
+    let parent = fields.next()?.parse().ok()?;
+    Some(Stat { state, parent, start_ticks: fields.nth(17)?.parse().ok()? })
 }
 
 /// Major and minor version of the running kernel.

@@ -180,6 +180,9 @@ impl Engine {
                     self.container_event(container, &format!("health_status: {}", health_word(status)), &[]);
                 }
             }
+            Event::Killed => {
+                self.container_event(container, "kill", &[("signal", sys::signal::KILL.to_string())]);
+            }
             Event::Paused => self.paused(container, true),
             Event::Unpaused => self.paused(container, false),
             Event::Detached { exec: None } => self.container_event(container, "detach", &[]),

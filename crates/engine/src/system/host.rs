@@ -31,12 +31,10 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub fn read(root: &Path) -> Self {
+    pub fn read(root: &Path, cgroups: &cgroup::Host) -> Self {
         let uname = rustix::system::uname();
         let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
         let release = read("/etc/os-release").or_else(|| read("/usr/lib/os-release")).unwrap_or_default();
-        let cgroup_version = if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() { 2 } else { 1 };
-        let swap_v1 = "/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes";
         Host {
             kernel: text(uname.release()),
             machine: text(uname.machine()),
@@ -45,8 +43,8 @@ impl Host {
             os_version: os_release(&release, "VERSION_ID").unwrap_or_default(),
             cpus: std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as i64),
             memory: memory_total(&read("/proc/meminfo").unwrap_or_default()),
-            cgroup_version,
-            swap_limit: cgroup_version == 2 || Path::new(swap_v1).exists(),
+            cgroup_version: if cgroups.is_v2() { 2 } else { 1 },
+            swap_limit: cgroups.has_swap_accounting(),
             ipv4_forwarding: read("/proc/sys/net/ipv4/ip_forward").is_some_and(|text| text.trim() == "1"),
             open_files: std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as i64),
             file_system: file_system(root),
@@ -144,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_host_is_read() {
-        let host = Host::read(Path::new("/"));
+        let host = Host::read(Path::new("/"), &crate::facts::example().cgroup);
         assert!(host.cpus > 0 && host.memory > 1 << 20 && !host.kernel.is_empty() && host.open_files > 2);
     }
 

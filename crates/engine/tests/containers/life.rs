@@ -124,6 +124,15 @@ pub(crate) fn events_come_in_order(world: &mut World) -> Body<'_> {
             world.events(&id).await.last_chunk::<4>().unwrap(),
             &["kill", "die", "disconnect", "stop"]
         );
+        // One who does not listen is told twice.
+        let id = world.shell("", "trap '' TERM; echo ready; while :; do sleep 0.02; done").await;
+        ready(world, &id).await;
+        let query = ContainerStopQuery { timeout: Some(0), ..Default::default() };
+        world.engine().container_stop(&id, query).await.unwrap();
+        assert_eq!(
+            world.events(&id).await.last_chunk::<5>().unwrap(),
+            &["kill", "kill", "die", "disconnect", "stop"]
+        );
     })
 }
 

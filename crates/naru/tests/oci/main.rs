@@ -9,6 +9,7 @@ mod kill;
 mod life;
 mod peers;
 mod podman;
+mod refusals;
 mod rootless;
 mod seccomp;
 mod systemd;

@@ -90,6 +90,8 @@ fn a_user_alone_runs_containers_as_himself() {
         say $(naru list --quiet) is $(status one)
         say exec: $(naru exec one sh -c 'id -u; hostname; cat /proc/self/status | grep CapEff')
         say terminal: $(script --quiet --return --command "$XDG_RUNTIME_DIR/../naru oci exec -t one tty" /dev/null | tr -d '\r' | sed 's/^^@//')
+        naru exec --detach one sleep 1001
+        say processes: $(naru ps one | grep -c 'sleep 100[01]')
         naru pause one
         naru kill one KILL
         wait_for 'test "$(status one)" = stopped'
@@ -116,6 +118,7 @@ fn a_user_alone_runs_containers_as_himself() {
         "one is running",
         "exec: 0 naru CapEff: 0000000020000420",
         "terminal: /dev/pts/0",
+        "processes: 2",
         "\"the container has no cgroup\"",
         "created",
         "exec: sleep 1000",

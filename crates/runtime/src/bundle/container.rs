@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 
 use super::error::{Error, Result};
+use super::processes;
 use super::record::Record;
 use crate::{ExecTarget, gate, hooks};
 
@@ -155,6 +156,15 @@ impl Container {
     /// Its cgroup.
     pub fn group(&self) -> Result<&cgroup::Cgroup> {
         self.record.cgroup.as_ref().ok_or_else(|| status("the container has no cgroup"))
+    }
+
+    /// Its processes, in the order of their pids where it has no cgroup.
+    pub fn pids(&self) -> Result<Vec<i32>> {
+        match &self.record.cgroup {
+            Some(group) => Ok(group.pids()?),
+            None if self.is_alive() => Ok(processes::of(self.record.pid)),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Where [`crate::exec`] starts a process.

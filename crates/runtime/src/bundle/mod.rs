@@ -18,6 +18,7 @@ mod create;
 mod delete;
 mod error;
 mod place;
+mod processes;
 mod record;
 mod store;
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::config::EngineConfig;
 use crate::container::modes::Network;
 use crate::container::name::short;
+use crate::system::RUNTIMES;
 
 /// Before validation: nothing here depends on the image.
 pub(crate) fn host(host: &mut HostConfig, engine: &EngineConfig, cgroup_v2: bool) {
@@ -17,7 +18,7 @@ pub(crate) fn host(host: &mut HostConfig, engine: &EngineConfig, cgroup_v2: bool
     text(&mut host.ipc_mode, &engine.default_ipc_mode);
     let cgroupns = if cgroup_v2 && !host.privileged { "private" } else { "host" };
     text(&mut host.cgroupns_mode, engine.default_cgroupns_mode.as_deref().unwrap_or(cgroupns));
-    text(&mut host.runtime, "naru");
+    text(&mut host.runtime, RUNTIMES[0]);
     text(&mut host.restart_policy.name, "no");
     if matches!(host.network_mode.as_str(), "" | "default") {
         host.network_mode = "bridge".to_owned();

@@ -10,6 +10,7 @@ use crate::container::launch::log;
 use crate::container::modes::{self, Namespace, Network};
 use crate::container::security;
 use crate::error::{Error, ErrorKind, Result};
+use crate::system::RUNTIMES;
 
 const MIN_MEMORY: i64 = 6 << 20;
 
@@ -152,7 +153,7 @@ fn check_host(host: &HostConfig, cpus: usize, errors: &mut Vec<Error>) {
             "invalid Annotations: the empty string is not permitted as an annotation key",
         ));
     }
-    if !matches!(host.runtime.as_str(), "" | "naru" | "runc" | "io.containerd.runc.v2") {
+    if !host.runtime.is_empty() && !RUNTIMES.contains(&host.runtime.as_str()) {
         errors.push(Error::invalid(format!("unknown or invalid runtime name: {}", host.runtime)));
     }
     for group in [modes::pid(host).err(), modes::uts(host).err(), modes::user(host).err()] {

@@ -74,6 +74,11 @@ fn each_mistake_has_dockers_text() {
         ("{}", r#"{"OomScoreAdj":2000}"#, "Invalid value 2000, range for oom score adj is [-1000, 1000]"),
         ("{}", r#"{"ShmSize":-1}"#, "SHM size can not be less than 0"),
         ("{}", r#"{"Runtime":"kata"}"#, "unknown or invalid runtime name: kata"),
+        (
+            "{}",
+            r#"{"Runtime":"io.containerd.runsc.v1"}"#,
+            "unknown or invalid runtime name: io.containerd.runsc.v1",
+        ),
         ("{}", r#"{"Ulimits":[{"Name":"fish"}]}"#, "invalid ulimit type: fish"),
         (
             "{}",

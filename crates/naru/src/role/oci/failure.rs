@@ -29,6 +29,11 @@ impl Failure {
         Self { message: format!("{doing}{}", self.message), ..self }
     }
 
+    /// The message with this after it, in parentheses.
+    pub fn followed_by(self, why: &str) -> Self {
+        Self { message: format!("{} ({why})", self.message), ..self }
+    }
+
     /// Another exit code than runc's usual 1.
     pub fn with_code(self, code: i32) -> Self {
         Self { code, ..self }

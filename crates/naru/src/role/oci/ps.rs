@@ -15,7 +15,7 @@ pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
         None => return Err(Failure::usage("\"ps\" requires a minimum of 1 argument")),
     };
     let container = globals.store.open(id)?;
-    let pids = container.group()?.pids().map_err(runtime::bundle::Error::from)?;
+    let pids = container.pids()?;
     match (flags.value("format").unwrap_or("table"), options) {
         ("json", _) => print(&serde_json::json!(pids).to_string())?,
         ("table", []) => print(&table(&pids))?,

@@ -21,7 +21,10 @@ pub fn seal(preserve: u32, entered: bool) -> Result<()> {
     if mount.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return Ok(());
     }
-    let sealed = read_only().map_err(Failure::io(doing()))?;
+    let sealed = read_only().map_err(Failure::io(doing())).map_err(|failure| match runtime::refusal() {
+        Some(why) => failure.followed_by(why),
+        None => failure,
+    })?;
     let strings = |strings: Vec<Vec<u8>>| {
         sys::exec::Strings::new(strings).map_err(|_| Failure::usage("an argument contains a NUL byte"))
     };
