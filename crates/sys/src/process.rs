@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn start_ticks_of_a_process_with_a_nasty_name() {
         let stat = b"7 (a) 1 2) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 123456 99 100";
-        assert_eq!(parse_stat(stat), Some(Stat { state: b'S', start_ticks: 123_456 }));
+        assert_eq!(parse_stat(stat), Some(Stat { state: b'S', parent: 1, start_ticks: 123_456 }));
         assert!(start_ticks(std::process::id() as i32).unwrap() > 0);
         assert!(start_ticks(i32::MAX).is_err());
     }
