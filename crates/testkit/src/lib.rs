@@ -13,6 +13,7 @@ mod pki;
 mod proxy;
 mod registry;
 mod token;
+mod user;
 
 pub use forward::Forward;
 pub use http::Seen;
@@ -22,6 +23,7 @@ pub use pki::{Ca, Issued};
 pub use proxy::{Fault, Proxy, When};
 pub use registry::{Registry, RegistryBuilder};
 pub use token::{TokenServer, User};
+pub use user::ORDINARY_USER;
 
 use std::time::{Duration, Instant};
 

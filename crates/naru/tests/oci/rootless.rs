@@ -5,25 +5,14 @@ use std::process::{Command, Stdio};
 
 use crate::world::{NARU, World};
 
-/// Makes the user in a private mount namespace, gives him the folder `$1`, and runs the script `$3` as him; `$2` is the binary.
+/// Makes the user, gives him the folder `$1`, and runs the script `$3` as him; `$2` is the binary.
 const STAGE: &str = r#"
     set -e
+    make_user "$1" /nonexistent "$2"
     cd "$1"
-    { cat /etc/passwd; echo 'rootless:x:54321:54321::/nonexistent:/bin/sh'; } > passwd
-    echo 'rootless:600000:65536' > ids
-    mount --bind passwd /etc/passwd
-    mount --bind ids /etc/subuid
-    mount --bind ids /etc/subgid
-    touch naru
-    mount --bind "$2" naru
-    test -z "$HIDE" || for helper in newuidmap newgidmap; do
-        test ! -e /usr/bin/$helper || mount --bind /dev/null /usr/bin/$helper
-    done
-    mkdir -p run
-    chmod 755 .
-    chown 54321:54321 . run bundle bundle/rootfs
+    chown 54321:54321 . bundle bundle/rootfs
     export XDG_RUNTIME_DIR="$1/run"
-    exec setpriv --reuid 54321 --regid 54321 --clear-groups sh -c "$PRELUDE $3"
+    exec_as_user sh -c "$PRELUDE $3"
 "#;
 
 /// What the scripts have in common: words for the commands, and a change of the configuration by `jq`.
@@ -60,11 +49,12 @@ fn as_user(script: &str, hidden: bool) -> Option<Vec<String>> {
         return None;
     }
     let output = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "timeout", "60", "sh", "-c", STAGE, "sh"])
+        .args(["--mount", "--propagation", "private", "timeout", "60", "sh", "-c"])
+        .args([&format!("{}\n{STAGE}", testkit::ORDINARY_USER), "sh"])
         .arg(world.path("").to_str().unwrap().trim_end_matches('/'))
         .args([NARU, script])
         .env("PRELUDE", PRELUDE)
-        .env("HIDE", if hidden { "1" } else { "" })
+        .env("ALONE", if hidden { "1" } else { "" })
         .stdin(Stdio::null())
         .output()
         .unwrap();

@@ -44,7 +44,7 @@ const WORDS: &str = r#"
     serve="echo hi > /index.html; exec httpd -f -p 80 -h /"
 "#;
 
-fn said(hidden: &str, script: &str) -> Option<Vec<String>> {
+fn said(hidden: &str, alone: bool, script: &str) -> Option<Vec<String>> {
     for program in ["/usr/bin/pasta", "/usr/bin/slirp4netns", "/usr/bin/perl"] {
         if !std::path::Path::new(program).exists() {
             eprintln!("skipped: needs {program}");
@@ -52,7 +52,7 @@ fn said(hidden: &str, script: &str) -> Option<Vec<String>> {
         }
     }
     let setup = format!("HIDDEN='{hidden}'\n{HOSTS}");
-    as_user(&format!("{WORDS}\n{script}"), false, &setup)
+    as_user(&format!("{WORDS}\n{script}"), alone, &setup)
 }
 
 /// With one of the programs: everything that a user does with networks, and that nothing is left.
@@ -94,7 +94,7 @@ fn with_a_way_out(program: &str, hidden: &str) {
         wait_for 'test -z "$(left)"'
         say left: $(left) $(ls "$XDG_RUNTIME_DIR/naru" | grep --count home)
     "#;
-    let Some(said) = said(hidden, script) else { return };
+    let Some(said) = said(hidden, false, script) else { return };
     let reach = format!("note: networks reach the outside by {program}");
     let expected = [
         "from outside",
@@ -150,7 +150,7 @@ fn without_a_program_there_is_no_way_out_and_it_is_said() {
         wait_for 'test -z "$(left)"'
         say left: $(left)
     "#;
-    let Some(said) = said("passt slirp4netns", script) else { return };
+    let Some(said) = said("passt slirp4netns", false, script) else { return };
     let expected = [
         "Neither pasta nor slirp4netns is installed",
         "Install pasta (package passt) or slirp4netns",
@@ -162,6 +162,61 @@ fn without_a_program_there_is_no_way_out_and_it_is_said() {
         "Neither pasta nor slirp4netns",
         "problem: neither pasta nor slirp4netns is installed: containers reach nothing outside their networks",
         "left:",
+    ];
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn a_user_without_a_range_of_ids_has_networks() {
+    let script = r#"
+        { cat rootfs/bin/busybox > busybox; chmod 755 busybox; mkdir -p one/bin; mv busybox one/bin; ln -s busybox one/bin/sh; }
+        tar --create --owner 33 --group 44 --directory one . | "$NARU" import - one > /dev/null
+        say $(inside one busybox wget -q -O - http://198.51.100.7:9000/)
+        naru run --detach --name web --publish 8080:80 one sh -c "echo hi > /index.html; exec busybox httpd -f -p 80 -h /" > /dev/null
+        wait_for 'test "$(get http://127.0.0.1:8080/)" = hi'
+        naru network doctor | grep 'reach the outside'
+        naru rm --force web
+        kill -TERM $(engine)
+        wait_for 'test -z "$(left)"'
+    "#;
+    for (program, hidden) in [("pasta", "slirp4netns"), ("slirp4netns", "passt")] {
+        let Some(said) = said(hidden, true, script) else { return };
+        let reach = format!("note: networks reach the outside by {program}");
+        assert_eq!(said, ["from outside", reach.as_str(), "web"]);
+    }
+}
+
+#[test]
+fn a_program_that_cannot_run_is_followed_by_the_next_and_named() {
+    let script = r#"
+        mkdir bin
+        printf '#!/bin/sh\necho "no luck today" >&2\nexit 3\n' > bin/pasta
+        chmod 755 bin/pasta
+        kill -TERM $(engine)
+        wait_for 'test -z "$(engine)"'
+        PATH="$PWD/bin:$PATH"
+        say $(inside box wget -q -O - http://198.51.100.7:9000/)
+        naru network doctor | grep -e note -e warning
+        kill -TERM $(engine)
+        wait_for 'test -z "$(left)"'
+        # And where no other is, the container starts all the same.
+        mkdir alone
+        for name in sh cat tr sleep grep sed; do ln -s /usr/bin/$name alone; done
+        PATH="$PWD/bin:$PWD/alone"
+        say $(inside box echo started)
+        naru network doctor | grep problem
+        naru info 2>&1 > /dev/null | grep --only-matching 'networks have no way out.*'
+        kill -TERM $(engine)
+        wait_for 'test -z "$(left)"'
+    "#;
+    let Some(said) = said("", false, script) else { return };
+    let expected = [
+        "from outside",
+        "note: networks reach the outside by slirp4netns",
+        "warning: pasta ended: no luck today (exit status: 3)",
+        "started",
+        "problem: networks have no way out: pasta ended: no luck today (exit status: 3)",
+        "networks have no way out: pasta ended: no luck today (exit status: 3)",
     ];
     assert_eq!(said, expected);
 }

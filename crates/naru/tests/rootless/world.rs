@@ -5,32 +5,20 @@ use std::process::{Command, Stdio};
 
 const NARU: &str = env!("CARGO_BIN_EXE_naru");
 
-/// Makes the user in the folder `$1`, and runs the scripts `$4` and `$3` as him; `$2` is the binary. He and all whom he starts see a pid
+/// Makes the user with the folder `$1`, and runs the scripts `$4` and `$3` as him; `$2` is the binary. He and all whom he starts see a pid
 /// namespace of their own, so that nobody outlives him.
 const STAGE: &str = r#"
     set -e
+    make_user "$1" "$1/home" "$2"
     cd "$1"
-    { cat /etc/passwd; echo "rootless:x:54321:54321::$1/home:/bin/sh"; } > passwd
-    echo 'rootless:600000:65536' > ids
-    mount --bind passwd /etc/passwd
-    mount --bind ids /etc/subuid
-    mount --bind ids /etc/subgid
-    touch naru
-    mount --bind "$2" naru
-    test -z "$ALONE" || for helper in newuidmap newgidmap; do
-        test ! -e /usr/bin/$helper || mount --bind /dev/null /usr/bin/$helper
-    done
-    mkdir -p run home/rootfs/bin home/rootfs/etc
+    mkdir -p home/rootfs/bin home/rootfs/etc
     cp /bin/busybox home/rootfs/bin
     for name in sh cat id ls sleep echo chown stat touch ip wget nc httpd sed timeout; do ln -s busybox home/rootfs/bin/$name; done
     # With the host's /usr as a volume its programs run.
     for name in lib lib64; do ln -s usr/$name home/rootfs/$name; done
-    chown -R 54321:54321 home run
-    chmod 755 .
-    chmod 700 run
+    chown -R 54321:54321 home
     cd home
-    exec env -i PATH="$PATH" HOME="$1/home" XDG_RUNTIME_DIR="$1/run" NARU="$1/naru" \
-        setpriv --reuid 54321 --regid 54321 --clear-groups sh -c "$4 $3"
+    exec_as_user env -i PATH="$PATH" HOME="$1/home" XDG_RUNTIME_DIR="$1/run" NARU="$1/naru" sh -c "$4 $3"
 "#;
 
 /// What the scripts have in common.
@@ -68,7 +56,7 @@ pub fn as_user(script: &str, alone: bool, setup: &str) -> Option<Vec<String>> {
             "--mount-proc",
             "--net",
         ])
-        .args(["timeout", "120", "sh", "-c", &format!("{setup}\n{STAGE}"), "sh"])
+        .args(["timeout", "120", "sh", "-c", &format!("{setup}\n{}\n{STAGE}", testkit::ORDINARY_USER), "sh"])
         .arg(folder.path())
         .args([NARU, script, PRELUDE])
         .env("ALONE", if alone { "1" } else { "" })
