@@ -18,10 +18,9 @@ fn a_user_runs_containers_without_root() {
         say made by $(stat -c %U made)
         naru exec --user 7 one touch /proc/self/fd/1 && say exec as another
         # The engine dies; the next one goes where its containers are.
-        engine=$(cat /proc/[0-9]*/stat | sed -n 's/^\([0-9]*\) (naru) . 1 .*/\1/p' | while read pid; do
-            tr '\0' ' ' < /proc/$pid/cmdline | grep --quiet ' engine ' && echo $pid; done)
-        kill -KILL $engine
-        wait_for "! grep --quiet '(naru) [^Z]' /proc/$engine/stat 2> /dev/null"
+        killed=$(engine)
+        kill -KILL $killed
+        wait_for "gone $killed"
         say $(naru ps --format '{{.Names}} {{.State}}')
         naru run --rm --network container:one --pid container:one box sh -c 'cat /proc/1/cmdline | tr "\0" " "; echo'
         naru exec one id -u

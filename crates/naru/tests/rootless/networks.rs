@@ -29,13 +29,6 @@ const HOSTS: &str = r#"
 const WORDS: &str = r#"
     get() { timeout 20 busybox wget -q -O - "$1" 2> /dev/null; }
     inside() { naru run --rm "$@"; }
-    # The processes of a name that were called with a word.
-    called() {
-        for pid in /proc/[0-9]*; do
-            case "$(cat $pid/comm 2> /dev/null)" in $1) case " $(tr '\0' ' ' < $pid/cmdline 2> /dev/null)" in *$2*) echo ${pid#/proc/};; esac;; esac
-        done
-    }
-    engine() { called naru ' engine '; }
     program() { called 'pas*' ''; called 'slirp4netns' ''; }
     left() { called naru ' network-home '; program; }
     # Whoever sends gets it back. A datagram may be lost while nobody listens yet.
@@ -80,7 +73,7 @@ fn with_a_way_out(program: &str, hidden: &str) {
         # The engine dies: ports are the monitor's. The next engine finds the networks.
         killed=$(engine)
         kill -KILL $killed
-        wait_for "! grep --quiet '(naru) [^Z]' /proc/$killed/stat 2> /dev/null"
+        wait_for "gone $killed"
         say no engine: $(get http://127.0.0.1:8080/)
         say by name: $(inside --network yard box wget -q -O - http://web/)
         say again: $(get http://127.0.0.1:8080/) $(left | wc -l)

@@ -25,6 +25,21 @@ const STAGE: &str = r#"
 const PRELUDE: &str = r#"
     naru() { "$NARU" "$@" < /dev/null; }
     say() { echo "$@"; }
+    # The processes of a name that were called with a word.
+    called() {
+        for pid in /proc/[0-9]*; do
+            case "$(cat $pid/comm 2> /dev/null)" in
+            $1) case " $({ tr '\0' ' ' < $pid/cmdline; } 2> /dev/null)" in *$2*) echo ${pid#/proc/};; esac;;
+            esac
+        done
+    }
+    engine() { called naru ' engine '; }
+    # Nobody reaps orphans here, and what a process had is closed by its last thread.
+    gone() {
+        test ! -e /proc/$1 || {
+            { grep --quiet ') Z' /proc/$1/stat 2> /dev/null || test ! -e /proc/$1; } && test $(ls /proc/$1/task 2> /dev/null | wc -l) -le 1
+        }
+    }
     wait_for() {
         tries=0
         until eval "$1"; do
