@@ -76,6 +76,9 @@ impl Inner {
             for binding in &attachment.bindings {
                 firewall::merge(&mut wanted.elements, firewall::of_binding(binding, name));
             }
+            for link in &attachment.links {
+                firewall::merge(&mut wanted.elements, firewall::of_link(link));
+            }
         }
         wanted
     }

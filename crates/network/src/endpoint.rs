@@ -393,6 +393,8 @@ impl Inner {
 
     /// Takes an endpoint back, in memory and in the container's file.
     fn forget(&self, endpoint: &Endpoint) {
+        // Best effort, as all of this: rules that stay are put right with the next change.
+        let _ = self.unlink(std::slice::from_ref(endpoint));
         let mut state = lock(&self.state);
         state.drop_endpoint(endpoint);
         let attachment = state.attachments.get(&endpoint.container_id).cloned().unwrap_or_default();

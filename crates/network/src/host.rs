@@ -70,6 +70,11 @@ impl Host {
                 Some(IpAddr::V4(gateway)) => Mac::of(*gateway),
                 _ => Mac::random(),
             };
+            // Our rules drop what containers send to 127/8 themselves.
+            let always = [(Ipv4Conf::RouteLocalnet, 1), (Ipv4Conf::Forwarding, 1)];
+            let by_host = [&always[..], &[(Ipv4Conf::ProxyArpPvlan, 1)]].concat();
+            let linked = crate::links::matter_in(network);
+            let ipv4 = if linked { &by_host[..] } else { &always };
             let mut batch = Batch::new();
             if found.is_none() {
                 // With an address of its own a bridge does not take that of whichever port comes and goes.
@@ -79,8 +84,7 @@ impl Host {
                 LinkRef::Name(name),
                 &LinkChange {
                     up: Some(true),
-                    // Our rules drop what containers send to 127/8 themselves.
-                    ipv4: &[(Ipv4Conf::RouteLocalnet, 1), (Ipv4Conf::Forwarding, 1)],
+                    ipv4,
                     no_ipv6_address: !network.enable_ipv6,
                     ..LinkChange::default()
                 },
@@ -98,6 +102,10 @@ impl Host {
                 batch.add_address(index, prefix);
             }
             route.run(batch)?;
+            if linked {
+                // Where this cannot be written the answer comes after up to 0.8 s.
+                let _ = fs::write(format!("/proc/sys/net/ipv4/neigh/{name}/proxy_delay"), "0");
+            }
             Ok(index)
         })
     }

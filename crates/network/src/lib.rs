@@ -23,6 +23,7 @@ mod firewall;
 pub mod home;
 mod host;
 mod ipam;
+mod links;
 mod mac;
 mod options;
 mod publish;
@@ -34,7 +35,7 @@ mod state;
 mod sysctls;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,6 +44,7 @@ pub use collide::Collision;
 pub use config::{AddressPool, NetworkConfig};
 pub use endpoint::{dns_names, gateway_endpoint};
 pub use error::{Error, ErrorKind, Result};
+pub use links::Link;
 pub use mac::{InvalidMac, Mac};
 pub use publish::{Binding, InvalidProto, PortSpec, Proto, Published, RelaySpec};
 pub use record::{Attachment, Driver, Endpoint, EndpointSpec, NetworkRecord, NetworkSpec, Pool, PoolSpec};
@@ -175,6 +177,12 @@ impl Networks {
     /// Makes host ports lead to a container by one of its endpoints: all or none.
     pub fn publish(&self, ports: &[PortSpec], endpoint: &Endpoint) -> Result<Published> {
         self.inner.publish(ports, endpoint)
+    }
+
+    /// Lets a container reach these ports of others on the default bridge where containers may not talk to each other otherwise;
+    /// they take the place of those that it was let reach before. Nothing to do where they may.
+    pub fn link(&self, container_id: &str, exposed: &[(Ipv4Addr, Proto, u16)]) -> Result<()> {
+        self.inner.link(container_id, exposed)
     }
 
     /// Gives back everything that a container has: endpoints, published ports, names. Goes on after failures and returns them.

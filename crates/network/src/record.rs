@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::links::Link;
 use crate::mac::Mac;
 use crate::publish::Binding;
 
@@ -246,4 +247,7 @@ pub struct Attachment {
     pub endpoints: Vec<Endpoint>,
     /// Its published ports.
     pub bindings: Vec<Binding>,
+    /// Ports of others that it may reach where containers may not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
 }

@@ -22,6 +22,7 @@ impl Inner {
             attachment
         };
         errors.extend(self.unpublish(&attachment).err());
+        errors.extend(self.unlink(&attachment.endpoints).err());
         errors.extend(self.folders.save_attachment(container_id, &Attachment::default()).err());
         for endpoint in &attachment.endpoints {
             errors.extend(self.write_zone(&endpoint.network_id).err());
@@ -29,11 +30,14 @@ impl Inner {
         errors
     }
 
-    /// Takes a container's published ports out of the rules; its record is gone from the state already.
+    /// Takes a container's published ports and links out of the rules; its record is gone from the state already.
     fn unpublish(&self, attachment: &Attachment) -> Result<(), Error> {
         let mut elements = Elements::new();
         for binding in &attachment.bindings {
             firewall::merge(&mut elements, firewall::of_binding(binding, ""));
+        }
+        for link in &attachment.links {
+            firewall::merge(&mut elements, firewall::of_link(link));
         }
         if elements.is_empty() {
             return Ok(());
@@ -51,12 +55,12 @@ impl Inner {
             if !live.contains(container_id.as_str()) {
                 // Only the records: the rules are put right once, below.
                 let mut state = lock(&self.state);
-                if let Some(attachment) = state.attachments.remove(&container_id) {
-                    for endpoint in &attachment.endpoints {
-                        state.drop_endpoint(endpoint);
-                    }
+                let attachment = state.attachments.remove(&container_id).unwrap_or_default();
+                for endpoint in &attachment.endpoints {
+                    state.drop_endpoint(endpoint);
                 }
                 drop(state);
+                errors.extend(self.forget_links(&attachment.endpoints).err());
                 errors.extend(self.folders.save_attachment(&container_id, &Attachment::default()).err());
                 continue;
             }

@@ -4,8 +4,8 @@ mod world;
 
 use std::net::IpAddr;
 
-use network::{EndpointSpec, ErrorKind, NetworkSpec, PoolSpec};
-use world::{HOST, NEIGHBOUR, at, ip, no_tcp, serve_tcp, tcp, world, world_with};
+use network::{EndpointSpec, ErrorKind, NetworkSpec, PoolSpec, Proto};
+use world::{HOST, NEIGHBOUR, at, eventually, ip, no_tcp, serve_tcp, tcp, world, world_with};
 
 fn spec(name: &str) -> NetworkSpec {
     NetworkSpec { name: name.to_owned(), ..NetworkSpec::default() }
@@ -134,6 +134,45 @@ fn without_icc_containers_of_a_network_are_apart() {
         assert!(no_tcp(&one.netns, at(two.ip(), 80)));
         assert!(tcp(&one.netns, at(NEIGHBOUR, 80)).is_some());
     });
+}
+
+#[test]
+fn without_icc_links_open_the_ports_of_the_linked_alone() {
+    for br_netfilter in ["1", "0"] {
+        world_with(
+            |config| config.icc = false,
+            move |world| {
+                world.shell(&format!(
+                    "for f in /proc/sys/net/bridge/bridge-nf-call-ip*; do [ ! -e $f ] || echo {br_netfilter} > $f; done"
+                ));
+                let container = |name: &str| world.container(name, "bridge");
+                let (web, db, other) = (container("web"), container("db"), container("other"));
+                for server in [&web, &db, &other] {
+                    server.serve_tcp(80);
+                }
+                db.serve_tcp(81);
+                let db_ip = db.endpoint.ip.unwrap();
+                assert!(no_tcp(&web.netns, at(db.ip(), 80)));
+                world.networks.link(web.id(), &[(db_ip, Proto::Tcp, 80), (db_ip, Proto::Udp, 80)]).unwrap();
+                assert_eq!(tcp(&web.netns, at(db.ip(), 80)), Some(web.ip()), "with its own address");
+                assert!(no_tcp(&web.netns, at(db.ip(), 81)), "a port that is not exposed");
+                assert!(no_tcp(&db.netns, at(web.ip(), 80)), "the other way");
+                assert!(no_tcp(&other.netns, at(db.ip(), 80)), "one that is not linked");
+                assert!(no_tcp(&web.netns, at(other.ip(), 80)), "one that it is not linked to");
+
+                // They come back with what somebody flushed, are known to the next engine, and go with either end.
+                let linked = || world.shell("nft list ruleset").matches(" . 80").count();
+                assert_eq!(linked(), 2, "{}", world.shell("nft list ruleset"));
+                world.shell("nft flush ruleset");
+                eventually("links after a flush", || linked() == 2);
+                assert_eq!(world.restart().attachment(web.id()).links.len(), 2);
+                assert!(world.networks.release(db.id()).is_empty());
+                assert_eq!(linked(), 0);
+                assert_eq!(world.networks.attachment(web.id()).links, []);
+                assert!(no_tcp(&web.netns, at(db.ip(), 80)));
+            },
+        );
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `--link` on the default network, which has no names: the environment variables by which a container learns of another
 //! (Docker's documentation, "Legacy container links", "Environment variables"). The line in `/etc/hosts` is `launch::files`'s;
-//! on networks with names a link is an alias that the name server knows.
+//! where containers may not talk to each other, links also open the ports of the linked. On networks with names a link is an
+//! alias that the name server knows.
 
 use std::net::IpAddr;
 
@@ -10,6 +11,7 @@ use crate::Engine;
 use crate::container::create::ports::container_port;
 use crate::container::modes::Network;
 use crate::container::record::Record;
+use crate::error::Result;
 
 /// A container that another one is linked to.
 struct Linked<'a> {
@@ -45,20 +47,51 @@ impl Engine {
             let on_bridge = endpoints.iter().find(|endpoint| endpoint.network_name == "bridge");
             let Some(address) = on_bridge.and_then(|endpoint| endpoint.ip) else { continue };
             let other = other.record();
-            let exposed = other.config.exposed_ports.iter().flatten();
-            let bound = other.host.port_bindings.iter().flatten().map(|(port, _)| port);
-            let ports =
-                exposed.map(|(port, _)| port).chain(bound).filter_map(|port| container_port(port).ok());
             let linked = Linked {
                 alias,
                 address: address.into(),
-                ports: ports.collect(),
+                ports: exposed(&other),
                 environment: other.config.env.as_deref().unwrap_or_default(),
             };
             variables.extend(linked.variables(&record.name));
         }
         variables
     }
+}
+
+impl Engine {
+    /// Lets a container that starts reach those it is linked to, and those that are linked to it reach it, where containers may not
+    /// talk to each other.
+    pub(crate) fn open_links(&self, container_id: &str, record: &Record) -> Result<()> {
+        self.open_links_of(container_id, record)?;
+        let is_this = |link: &String| self.containers.find(parse(link).0).is_ok_and(|c| c.id == container_id);
+        for other in self.containers.all() {
+            let record = other.record();
+            if other.id != container_id && of(&record).iter().any(is_this) {
+                self.open_links_of(&other.id, &record)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn open_links_of(&self, container_id: &str, record: &Record) -> Result<()> {
+        let mut reached = Vec::new();
+        for (other, _) in of(record).iter().map(|link| parse(link)) {
+            let Ok(other) = self.containers.find(other) else { continue };
+            let endpoints = self.networks.attachment(&other.id).endpoints;
+            let on_bridge = endpoints.iter().find(|endpoint| endpoint.network_name == "bridge");
+            let Some(address) = on_bridge.and_then(|endpoint| endpoint.ip) else { continue };
+            reached.extend(exposed(&other.record()).into_iter().map(|(port, proto)| (address, proto, port)));
+        }
+        Ok(self.networks.link(container_id, &reached)?)
+    }
+}
+
+/// The ports that a container exposes or publishes.
+fn exposed(record: &Record) -> Vec<(u16, Proto)> {
+    let exposed = record.config.exposed_ports.iter().flatten().map(|(port, _)| port);
+    let bound = record.host.port_bindings.iter().flatten().map(|(port, _)| port);
+    exposed.chain(bound).filter_map(|port| container_port(port).ok()).collect()
 }
 
 impl Linked<'_> {

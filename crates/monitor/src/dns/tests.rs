@@ -121,7 +121,7 @@ impl World {
     }
 
     fn attach(&self, endpoints: &[Endpoint]) {
-        let attachment = Attachment { endpoints: endpoints.to_vec(), bindings: Vec::new() };
+        let attachment = Attachment { endpoints: endpoints.to_vec(), ..Attachment::default() };
         let bytes = serde_json::to_vec(&attachment).unwrap();
         sys::fsutil::write_atomic(self.folder.path().join("attachment.json"), &bytes).unwrap();
     }

@@ -1,6 +1,6 @@
 //! The default bridge: addresses, NAT's front door, published ports.
 
-use crate::world::{World, eventually, run};
+use crate::world::{World, busybox_archive, eventually, run};
 
 #[test]
 fn containers_on_the_bridge_reach_each_other_and_have_an_address() {
@@ -139,4 +139,29 @@ fn the_doctor_says_who_reaches_a_port_and_what_is_in_the_way() {
         "{json}"
     );
     world.naru(["network", "doctor", "--from", "nobody"]).fails(1, "invalid IP address: nobody");
+}
+
+#[test]
+fn where_containers_may_not_talk_links_let_them() {
+    let world = World::empty();
+    let file = world.path("daemon.json");
+    std::fs::write(&file, r#"{"icc": false}"#).expect("write the engine's settings");
+    run(world.naru_command().env("NARU_DAEMON_JSON", &file).arg("version")).ok();
+    world.naru(["load", "-q", "-i", busybox_archive().to_str().expect("UTF-8 path")]).ok();
+    let serve = "mkdir /www; echo hi > /www/index.html; httpd -f -h /www";
+    world.naru(["run", "-d", "--name", "web", "--expose", "80", "busybox", "sh", "-c", serve]).ok();
+    let address =
+        || world.naru(["inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", "web"]).line();
+    let url = format!("http://{}/", address());
+    eventually("it serves", || run(world.command("curl").args(["-s", &url])).stdout == "hi\n");
+    let get = |url: &str| format!("busybox timeout 2 busybox wget -qO- {url}; :");
+    assert_eq!(world.naru(["run", "--rm", "busybox", "sh", "-c", &get(&url)]).stdout, "");
+    world.docker(["run", "-d", "--name", "client", "--link", "web:db", "busybox", "sleep", "1000"]).ok();
+    let linked = |url: &str| world.naru(["exec", "client", "sh", "-c", &get(url)]).stdout;
+    assert_eq!(linked(&url), "hi\n");
+    // It comes back with another address, and the way with it; that of before leads nowhere.
+    world.naru(["stop", "-t", "0", "web"]).ok();
+    world.naru(["start", "web"]).ok();
+    let url = format!("http://{}/", address());
+    eventually("the way to the new address", || linked(&url) == "hi\n");
 }

@@ -158,6 +158,8 @@ pub enum Ipv4Conf {
     RouteLocalnet,
     /// `arp_notify`.
     ArpNotify,
+    /// `proxy_arp_pvlan`: ARP requests for others on the same link are answered, so that their packets come by us.
+    ProxyArpPvlan,
 }
 
 /// What to change about a link; None leaves it.
@@ -246,6 +248,7 @@ impl Ipv4Conf {
         match self {
             Self::Forwarding => 1,
             Self::ArpNotify => 22,
+            Self::ProxyArpPvlan => 25,
             Self::RouteLocalnet => 26,
         }
     }

@@ -13,7 +13,7 @@ use netlink::nft::{Family, Nft, Transaction};
 use crate::error::{Error, Result};
 use crate::home::Home;
 
-pub(crate) use ruleset::{Elements, merge, of_binding, of_network, of_uplinks};
+pub(crate) use ruleset::{Elements, merge, of_binding, of_link, of_network, of_uplinks};
 pub(crate) use watch::Watch;
 
 /// The table of one engine.

@@ -11,6 +11,7 @@ use netlink::nft::{
     BaseChain, Data, Element, Family, Field, Hook, Key, Kind, MapData, Nat, Rule, Set, Transaction, Verdict,
 };
 
+use crate::links::Link;
 use crate::options::{BridgeOptions, GatewayMode};
 use crate::publish::Binding;
 use crate::record::NetworkRecord;
@@ -28,6 +29,8 @@ const SAME: &str = "same_bridge";
 const ICC: &str = "icc";
 /// Those of them whose containers may not.
 const APART: &str = "apart";
+/// Who may reach which port of whom all the same: address, address, protocol, port.
+const LINKED: &str = "linked";
 /// Links with no way to or from anywhere else.
 const INTERNAL: &str = "internal";
 /// Links that only published ports lead into.
@@ -67,6 +70,7 @@ fn sets() -> Vec<Set<'static>> {
         pairs(SAME),
         pairs(ICC),
         links(APART),
+        Set { name: LINKED, key: &[Ipv4, Ipv4, Proto, Service], data: None },
         links(INTERNAL),
         links(CLOSED4),
         links(CLOSED6),
@@ -150,6 +154,14 @@ fn chains() -> Vec<(&'static str, Option<BaseChain<'static>>, Vec<Rule>)> {
             vec![
                 rule().established().verdict(Verdict::Accept),
                 rule().in_set(&[Iifname, Oifname], ICC).verdict(Verdict::Accept),
+                rule()
+                    .ipv4()
+                    .in_set(&[Ipv4Saddr, Ipv4Daddr, L4proto, Dport], LINKED)
+                    .verdict(Verdict::Accept),
+                rule()
+                    .in_set(&[Iifname, Oifname], SAME)
+                    .verdict(Verdict::Drop)
+                    .comment("containers that may not talk to each other"),
                 rule().in_set(&[Iifname], INTERNAL).verdict(Verdict::Drop),
                 rule().in_set(&[Oifname], INTERNAL).verdict(Verdict::Drop),
                 rule()
@@ -296,6 +308,12 @@ pub(crate) fn of_binding(binding: &Binding, container: &str) -> Elements {
     let set = if target.is_ipv4() { SELF4 } else { SELF6 };
     elements.insert(set, vec![member(Key::new().ip(target).ip(target), container)]);
     elements
+}
+
+/// What a link between containers adds.
+pub(crate) fn of_link(link: &Link) -> Elements {
+    let key = Key::new().ipv4(link.from).ipv4(link.to).proto(link.proto.number()).port(link.port);
+    Elements::from([(LINKED, vec![member(key, "")])])
 }
 
 /// The links that must not forward to each other.

@@ -71,6 +71,7 @@ impl Engine {
         for (name, settings) in in_order(record, first) {
             self.networks.connect(&name, &mut sandbox, endpoint::spec(record, &settings))?;
         }
+        self.open_links(&container.id, record)?;
         let published = self.publish_ports(&container.id, record)?;
         let lease = self.lease(&container.id)?;
         Ok(Joined { netns: Some(sandbox.into_netns()), published, lease })
