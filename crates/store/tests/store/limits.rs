@@ -1,4 +1,4 @@
-//! How much a container may write: project quotas on ext4, on a loop device of the test's own; and what is said without them.
+//! How much a container may write: project quotas on ext4 and xfs, on loop devices of the test's own; and what is said without them.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,14 +8,17 @@ use store::{Error, Store};
 use crate::crash::STORE;
 use crate::world::{Attached, Tar, World, file, has};
 
-/// `$1` disk, `$2` mount point, `$3` this program. Kernels without quotas refuse the mount: code 9.
+/// `$1` disk, `$2` mount point, `$3` this program, the rest: what makes the file system. Kernels without quotas refuse the mount:
+/// code 9.
 const STAGE: &str = r#"
     set -e
-    truncate -s 64M "$1"
-    mkfs.ext4 -q -F -O quota,project -E quotatype=prjquota "$1"
-    mount -o loop,prjquota "$1" "$2" || exit 9
-    "$3" limits::on_quotas --exact --ignored --test-threads=1 --nocapture -q
-    umount "$2"
+    disk=$1 point=$2 program=$3
+    shift 3
+    truncate -s 400M "$disk"
+    "$@" "$disk"
+    mount -o loop,prjquota "$disk" "$point" || exit 9
+    "$program" limits::on_quotas --exact --ignored --test-threads=1 --nocapture -q
+    umount "$point"
 "#;
 
 /// Not a test: what runs where the disk is mounted.
@@ -56,7 +59,16 @@ fn on_quotas() {
 
 #[test]
 fn a_limited_container_writes_so_much_and_no_more() {
-    if !has("mkfs.ext4") {
+    limits_hold(&["mkfs.ext4", "-q", "-F", "-O", "quota,project", "-E", "quotatype=prjquota"]);
+}
+
+#[test]
+fn a_limited_container_on_xfs_writes_so_much_and_no_more() {
+    limits_hold(&["mkfs.xfs", "-q", "-f"]);
+}
+
+fn limits_hold(make: &[&str]) {
+    if !has(make[0]) {
         return;
     }
     let home = tempfile::Builder::new().prefix("naru-limits-").tempdir().unwrap();
@@ -65,12 +77,13 @@ fn a_limited_container_writes_so_much_and_no_more() {
     let output = Command::new("unshare")
         .args(["--mount", "--propagation", "private", "sh", "-c", STAGE, "sh"])
         .args([&home.path().join("disk"), &point, &std::env::current_exe().unwrap()])
+        .args(make)
         .env(STORE, point.join("store"))
         .stdin(Stdio::null())
         .output()
         .unwrap();
     if output.status.code() == Some(9) {
-        eprintln!("skipped: this kernel has no project quotas on ext4, or no loop devices");
+        eprintln!("skipped: this kernel has no project quotas there, or no loop devices");
         return;
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

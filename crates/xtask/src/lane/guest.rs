@@ -28,14 +28,27 @@ pub const READY: &str = "LANE READY";
 pub const EXIT: &str = "EXIT ";
 
 /// Modules that containers and their tests need.
-pub const MODULES: &[&str] =
-    &["virtio_pci", "virtio_blk", "overlay", "lzo_rle", "zram", "bfq", "veth", "bridge", "dummy", "tun"];
+pub const MODULES: &[&str] = &[
+    "virtio_pci",
+    "virtio_blk",
+    "overlay",
+    "lzo_rle",
+    "zram",
+    "bfq",
+    "veth",
+    "bridge",
+    "dummy",
+    "tun",
+    "loop",
+    "quota_v2",
+    "xfs",
+];
 
 /// The machine's disk.
 const DISK: &str = "/dev/vda";
 
 /// Programs of this machine that tests start, besides busybox's.
-pub const PROGRAMS: &[&str] = &["busybox", "strace"];
+pub const PROGRAMS: &[&str] = &["busybox", "strace", "mkfs.ext4", "mkfs.xfs"];
 
 /// The service manager that most hosts have.
 pub const SYSTEMD: &str = "/lib/systemd/systemd";

@@ -43,6 +43,8 @@ fn all() -> Vec<Suite> {
         suite("monitor", "monitor", "monitor"),
         // Attackers are written in C, and the guest has no compiler.
         Suite { arguments: &["--skip", "attack::"], ..suite("oci", "naru", "oci") },
+        // Kernels in containers and small machines often have no quotas.
+        Suite { arguments: &["limits::"], ..suite("quota", "store", "store") },
         Suite { systemd: true, ..suite("systemd", "cgroup", "systemd") },
         Suite { systemd: true, full: true, arguments: &["systemd::"], ..suite("systemd-oci", "naru", "oci") },
     ]
