@@ -44,7 +44,7 @@ fn all() -> Vec<Suite> {
         // Attackers are written in C, and the guest has no compiler.
         Suite { arguments: &["--skip", "attack::"], ..suite("oci", "naru", "oci") },
         // Kernels in containers and small machines often have no quotas.
-        Suite { arguments: &["limits::"], ..suite("quota", "store", "store") },
+        Suite { full: true, arguments: &["limits::"], ..suite("quota", "store", "store") },
         Suite { systemd: true, ..suite("systemd", "cgroup", "systemd") },
         Suite { systemd: true, full: true, arguments: &["systemd::"], ..suite("systemd-oci", "naru", "oci") },
     ]
