@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -12,6 +13,27 @@ use crate::{Error, Result};
 pub fn write(path: &Path, text: impl AsRef<str>) -> Result<()> {
     let text = text.as_ref();
     raw_write(path, text).map_err(|error| Error::io(format!("write {text:?} to"), path, error))
+}
+
+/// A file that takes several commands.
+pub struct Writer {
+    path: PathBuf,
+    file: OwnedFd,
+}
+
+impl Writer {
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|error| Error::io("open", path, error))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// One write(2), one command.
+    pub fn write(&self, text: &str) -> Result<()> {
+        rustix::io::write(&self.file, text.as_bytes())
+            .map(drop)
+            .map_err(|error| Error::io(format!("write {text:?} to"), &self.path, error))
+    }
 }
 
 /// As [`write`], without the story: for callers that go on after some errors.

@@ -1,6 +1,6 @@
 //! The cgroup of one container, whatever the host's layout: life cycle, processes, freezing, killing.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ pub struct Cgroup {
 }
 
 /// What a new process needs to get into a cgroup: be cloned into the first, then [`Entry::join`].
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Entry {
     /// The folder in the v2 tree, for `CLONE_INTO_CGROUP`.
     pub unified: Option<OwnedFd>,
@@ -33,6 +33,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Everything that is open.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.unified.iter().chain(self.tasks.iter().map(|(_, file)| file)).map(AsFd::as_fd)
+    }
+
     /// Moves the calling process, which must have one thread, into the v1 cgroups.
     ///
     /// A thread that moves itself and nobody else needs no lock against forks (Linux 5.17): whoever writes another's pid, or his

@@ -225,8 +225,14 @@ fn io(folder: &Path, io: &Io) -> Result<()> {
 }
 
 fn devices(folder: &Path, policy: &Policy) -> Result<()> {
+    let mut open: Option<(&str, files::Writer)> = None;
     for (file, line) in policy.v1_commands() {
-        files::write(&folder.join(file), line)?;
+        let writer = match open.take() {
+            Some((name, writer)) if name == file => writer,
+            _ => files::Writer::open(&folder.join(file))?,
+        };
+        writer.write(&line)?;
+        open = Some((file, writer));
     }
     Ok(())
 }

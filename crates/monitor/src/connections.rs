@@ -67,6 +67,10 @@ impl Connections {
         Ok(())
     }
 
+    pub fn is_listening(&self) -> bool {
+        self.listener.is_some()
+    }
+
     /// Removes the run-time folder: nobody can connect any more.
     pub fn stop_listening(&mut self) {
         if let Some((_, run_dir)) = self.listener.take() {

@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use cgroup::{Cgroup, OomWatch};
-use runtime::{Launch, LaunchError, LaunchErrorKind, Launched, Namespace};
+use runtime::{Launch, LaunchError, LaunchErrorKind, Launched, Launcher, Namespace, Target};
 
 use crate::client::SPARE;
 use crate::connections::Asker;
@@ -61,6 +61,8 @@ pub(crate) struct Run {
     pub task: u32,
     pub pid: i32,
     pub cgroup: Option<Cgroup>,
+    /// For processes that come later; opened with the first of them.
+    pub target: Option<Target>,
     pub since: Instant,
     oom: Option<Watched<OomWatch>>,
 }
@@ -104,9 +106,6 @@ impl Monitor {
     }
 
     fn begin(&mut self, spec: MonitorSpec, fds: Vec<OwnedFd>) -> Result<Reply, LaunchError> {
-        self.connections
-            .listen(&spec.run_dir)
-            .map_err(|error| failure("listen", format!("listen in {}: {error}", spec.run_dir.display())))?;
         let (mut netns, mut clients, mut ports) = (None, Vec::new(), Vec::new());
         let (mut home, mut lease) = (None, None);
         for (role, fd) in spec.fds.iter().zip(fds) {
@@ -176,21 +175,39 @@ impl Monitor {
 
     /// Starts the container's process and everything that goes with a run.
     fn launch(&mut self, clients: Vec<(AttachSpec, OwnedFd)>) -> Result<(), LaunchError> {
+        let launcher = match self.launcher.take() {
+            Some(launcher) => launcher,
+            None => Launcher::detect()?,
+        };
+        let launcher = self.launcher.insert(launcher);
         let Some(container) = &mut self.container else { return Ok(()) };
         let spec = &container.spec;
         let kind = match (spec.tty, spec.open_stdin) {
             (true, input) => Kind::Terminal { input },
             (false, input) => Kind::Pipes { input },
         };
-        let log = Log::open(&spec.log)
-            .map_err(|error| failure("log", format!("open log {}: {error}", spec.log.path.display())))?;
         let (stdio, ends) =
             Ends::open(kind).map_err(|error| failure("streams", format!("make pipes: {error}")))?;
         let netns = container.netns.as_ref().map(OwnedFd::try_clone).transpose();
         let netns = netns.map_err(|error| failure("netns", format!("duplicate a descriptor: {error}")))?;
         let options =
             Launch { stdio, netns, console_size: spec.console_size, extras: runtime::Extras::default() };
-        let Launched { pid, pidfd, terminal, cgroup, start_ticks } = runtime::launch(&spec.plan, options)?;
+        let connections = &mut self.connections;
+        let meanwhile = |cgroup: &Cgroup| {
+            if !connections.is_listening() {
+                connections.listen(&spec.run_dir).map_err(|error| {
+                    failure("listen", format!("listen in {}: {error}", spec.run_dir.display()))
+                })?;
+            }
+            let log = Log::open(&spec.log)
+                .map_err(|error| failure("log", format!("open log {}: {error}", spec.log.path.display())))?;
+            // Without it shortages of memory go unreported.
+            let oom = Some(cgroup).filter(|cgroup| !cgroup.path().is_empty());
+            let oom = oom.and_then(|cgroup| cgroup.oom_watch().ok());
+            Ok((log, oom))
+        };
+        let (launched, (log, oom)) = launcher.launch(&spec.plan, options, meanwhile)?;
+        let Launched { pid, pidfd, terminal, cgroup, start_ticks } = launched;
         self.next_key += 1;
         let key = self.next_key;
         let sink = log.map_or(Sink::Nowhere, |log| Sink::Log(Box::new(log)));
@@ -208,13 +225,13 @@ impl Monitor {
         for (attach, socket) in clients {
             session.attach(socket, attach, &mut self.buffer);
         }
-        // Without it shortages of memory go unreported.
-        let oom = cgroup.as_ref().and_then(|cgroup| cgroup.oom_watch().ok()).map(|watch| {
+        let oom = oom.map(|watch| {
             let mut watched = Watched::new(&self.poller, watch, Token::Oom);
             let _ = watched.watch(Some(EventFlags::IN));
             watched
         });
-        container.phase = Phase::Running(Run { task: key, pid, cgroup, since: Instant::now(), oom });
+        container.phase =
+            Phase::Running(Run { task: key, pid, cgroup, target: None, since: Instant::now(), oom });
         container.state = State {
             status: Status::Running,
             pid,

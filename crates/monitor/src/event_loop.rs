@@ -8,6 +8,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use runtime::Launcher;
+
 use crate::connections::Connections;
 use crate::container::{Container, Phase};
 use crate::dns::NameServer;
@@ -36,6 +38,8 @@ pub(crate) struct Monitor {
     pub lingering: BTreeMap<u32, Lingering>,
     /// For tasks and lingering clients; never used twice.
     pub next_key: u32,
+    /// Looked up while the monitor waits for its start request; without one, the request finds out what is wrong.
+    pub launcher: Option<Launcher>,
     /// After the start request.
     pub container: Option<Container>,
     pub relays: Relays,
@@ -59,6 +63,7 @@ impl Monitor {
             tasks: BTreeMap::new(),
             lingering: BTreeMap::new(),
             next_key: 0,
+            launcher: Launcher::detect().ok(),
             container: None,
             relays: Relays::new(&poller),
             names: None,
@@ -126,6 +131,7 @@ impl Monitor {
                 }
             }
             Timer::Settled => {
+                self.expect_processes();
                 // Costs nothing but memory when it fails.
                 let _ = sys::memory::forget_program();
             }

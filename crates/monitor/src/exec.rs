@@ -2,8 +2,9 @@
 
 use std::os::fd::OwnedFd;
 
-use runtime::ExecTarget;
+use runtime::{ExecTarget, LaunchError, Launcher, Target};
 
+use crate::container::{Container, Phase};
 use crate::event_loop::Monitor;
 use crate::protocol::{AttachSpec, ErrorKind, ExecSpec, Reply};
 use crate::requests::Refusal;
@@ -48,13 +49,12 @@ impl Monitor {
     /// Starts a process in the running container; returns the task's key.
     pub fn execute(&mut self, execution: Execution<'_>) -> Result<u32, Refusal> {
         let Execution { owner, plan, kind, console_size, sink, client } = execution;
-        let (container, _) = self.active("exec")?;
-        let Some(run) = container.run() else {
+        self.active("exec")?;
+        let Some((launcher, target)) = self.target()? else {
             return Err(Refusal::new(ErrorKind::NotRunning, "the container is not running"));
         };
-        let target = ExecTarget { pid: run.pid, cgroup: run.cgroup.clone() };
         let (stdio, ends) = Ends::open(kind).map_err(|error| Refusal::system("make pipes", error))?;
-        let launched = runtime::exec(&target, plan, stdio, console_size)?;
+        let launched = launcher.exec(target, plan, stdio, console_size)?;
         self.next_key += 1;
         let key = self.next_key;
         let session = ends
@@ -71,6 +71,26 @@ impl Monitor {
         let task = Task { owner, pid: launched.pid, pidfd: launched.pidfd, exit: None, session };
         self.tasks.insert(key, task);
         Ok(key)
+    }
+
+    /// The running container, opened for further processes.
+    fn target(&mut self) -> Result<Option<(&Launcher, &Target)>, LaunchError> {
+        let (Some(launcher), Some(Container { phase: Phase::Running(run), .. })) =
+            (&self.launcher, &mut self.container)
+        else {
+            return Ok(None);
+        };
+        let target = match run.target.take() {
+            Some(target) => target,
+            None => launcher.target(&ExecTarget { pid: run.pid, cgroup: run.cgroup.clone() })?,
+        };
+        Ok(Some((launcher, run.target.insert(target))))
+    }
+
+    /// Opens the container ahead of the first process that comes to it.
+    pub fn expect_processes(&mut self) {
+        // If it cannot be, that process's start says why.
+        let _ = self.target();
     }
 
     pub fn signal_exec(&mut self, id: &str, signal: i32) -> Result<(), Refusal> {

@@ -9,7 +9,7 @@
 //! ```
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -47,6 +47,12 @@ pub fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     match fd.as_raw_fd() {
         0..=2 => Ok(rustix::io::fcntl_dupfd_cloexec(&fd, 3)?),
         _ => Ok(fd),
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -1,23 +1,29 @@
-//! Starting a process in a running container: born in the container's pid namespace and (v2) cgroup, it enters the other
-//! namespaces by one `setns` on the container's pidfd, and becomes the program by the same steps as a first process.
+//! Starting a process in a running container: born in all of the container's namespaces and (v2) in its cgroup, it becomes the
+//! program by the same steps as a first process.
+//!
+//! ```text
+//!   launcher ── vfork ──▶ in between: closes what is not the new process's, enters the container ── clone ──▶ new process
+//!            ◀── pid, the end ── in between
+//!            ◀── executing, then end ─────────────────────────────────────────────────────────────────────────── new process
+//! ```
+//! Processes of the container can look at the new one as soon as it is in their pid namespace: by then it has left the host's file
+//! systems, and no descriptor leads back there. (It is undumpable as well, which keeps all but those with `CAP_SYS_PTRACE` away.)
 
 use std::convert::Infallible;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::channel;
+use crate::channel::{self, Channel};
 use crate::error::{During, LaunchError, Result};
 use crate::hidden::Hidden;
-use crate::launch::{cgroup_error, end, listen, new_oom_score, set_oom_score};
+use crate::launch::{cgroup_error, end, listen, set_oom_score};
+use crate::launcher::Launcher;
 use crate::plan::ExecPlan;
 use crate::process::{self, Surroundings};
 use crate::root::Root;
 use crate::streams::{self, Streams};
-use crate::{
-    ExecTarget, Launched, Stdio, child, join, listener, prepare, rootless, terminal, user_namespace,
-};
+use crate::{ExecTarget, Launched, Stdio, child, filesystem, listener, terminal};
 
 /// Starts a process in a running container.
 pub fn exec(
@@ -37,140 +43,230 @@ pub fn exec_preserving(
     console_size: Option<(u16, u16)>,
     preserve_fds: u32,
 ) -> Result<Launched> {
+    let launcher = Launcher::detect()?;
+    let target = Target::open(&launcher, target)?;
+    // Sooner than the silence would tell.
+    target.refuse_frozen()?;
+    exec_by(&launcher, &target, plan, stdio, console_size, preserve_fds)
+}
+
+/// A running container, opened for processes to come.
+#[derive(Debug)]
+pub struct Target {
+    pid: i32,
+    pidfd: OwnedFd,
+    cgroup: cgroup::Cgroup,
+    is_grouped: bool,
+    entry: cgroup::Entry,
+    /// Has a time namespace to enter.
+    has_time: bool,
+}
+
+impl Target {
+    pub(crate) fn open(launcher: &Launcher, target: &ExecTarget) -> Result<Self> {
+        let pid =
+            rustix::process::Pid::from_raw(target.pid).ok_or_else(|| LaunchError::other("exec", gone()))?;
+        let pidfd =
+            rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).during("exec", gone)?;
+        let cgroup = target.cgroup.clone().unwrap_or_else(|| cgroup::Cgroup::open(&launcher.cgroups, ""));
+        let mut entry = match &target.cgroup {
+            Some(cgroup) => cgroup.entry().map_err(cgroup_error)?,
+            None => cgroup::Entry::default(),
+        };
+        if let Some(folder) = entry.unified.take() {
+            entry.unified = Some(cut_off(folder, launcher.is_inside)?);
+        }
+        let has_time = sys::namespace::number(target.pid, "time").is_ok();
+        Ok(Self { pid: target.pid, pidfd, cgroup, is_grouped: target.cgroup.is_some(), entry, has_time })
+    }
+
+    /// A process that comes into a frozen cgroup stops at once, and so would the launcher, for as long as it stays frozen.
+    fn refuse_frozen(&self) -> Result<()> {
+        match self.is_frozen() {
+            true => Err(LaunchError::other("exec", "cannot exec in a paused container")),
+            false => Ok(()),
+        }
+    }
+
+    fn is_frozen(&self) -> bool {
+        // A host without a freezer freezes nobody.
+        self.is_grouped && self.cgroup.frozen().unwrap_or(false)
+    }
+
+    /// The namespaces to enter. The user namespace only if it is not ours, since nobody may enter his own; inside one so with all
+    /// others, some of which are the host's.
+    fn namespaces(&self, launcher: &Launcher) -> Result<u64> {
+        use sys::clone::{NEWCGROUP, NEWIPC, NEWNET, NEWNS, NEWPID, NEWTIME, NEWUSER, NEWUTS};
+        let what = || "look at the container's namespaces".to_owned();
+        let number = |kind: &str| sys::namespace::number(self.pid, kind).during("exec", what);
+        let mut flags = 0;
+        if number("user")? != launcher.user_namespace {
+            flags |= NEWUSER;
+        }
+        let all = [
+            ("pid", NEWPID),
+            ("mnt", NEWNS),
+            ("net", NEWNET),
+            ("uts", NEWUTS),
+            ("ipc", NEWIPC),
+            ("cgroup", NEWCGROUP),
+            ("time", NEWTIME),
+        ];
+        for (kind, flag) in all.into_iter().filter(|(_, flag)| *flag != NEWTIME || self.has_time) {
+            let own = || sys::namespace::number("self", kind).during("exec", what);
+            if !launcher.is_inside || own()? != number(kind)? {
+                flags |= flag;
+            }
+        }
+        Ok(flags)
+    }
+}
+
+fn gone() -> String {
+    "the container is not running".to_owned()
+}
+
+/// The same folder, from which no `..` leads out.
+fn cut_off(folder: OwnedFd, is_inside: bool) -> Result<OwnedFd> {
+    let what = || "open the container's cgroup".to_owned();
+    match filesystem::clone_tree(&folder, std::path::Path::new(""), false, false) {
+        Ok(mount) => {
+            let read_only = sys::mount::Attributes { set: sys::mount::attr::RDONLY, ..Default::default() };
+            sys::mount::setattr(&mount, c"", read_only).during("cgroup", what)?;
+            Ok(mount)
+        }
+        // What belongs to the host's mount namespace cannot be copied there, and its owner has no power over the host.
+        Err(_) if is_inside => Ok(folder),
+        Err(error) => Err(error).during("cgroup", what),
+    }
+}
+
+pub(crate) fn exec_by(
+    launcher: &Launcher,
+    target: &Target,
+    plan: &ExecPlan,
+    stdio: Stdio,
+    console_size: Option<(u16, u16)>,
+    preserve_fds: u32,
+) -> Result<Launched> {
     let what = || "start the process".to_owned();
-    let gone = || "the container is not running".to_owned();
-    let pid = rustix::process::Pid::from_raw(target.pid).ok_or_else(|| LaunchError::other("exec", gone()))?;
-    let pidfd =
-        rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).during("exec", gone)?;
-    refuse_frozen(target)?;
-    let is_inside = rootless::is_inside();
-    let (namespaces, own_pids) = namespaces(target.pid, is_inside)?;
-    let entry = target.cgroup.as_ref().map(cgroup::Cgroup::entry).transpose().map_err(cgroup_error)?;
+    let namespaces = target.namespaces(launcher)?;
     let (ours, theirs) = channel::pair().during("exec", what)?;
     let stdio = if plan.terminal { Stdio::Terminal } else { stdio };
     let streams = streams::prepare(stdio)?;
     let own_user = namespaces & sys::clone::NEWUSER != 0;
-    let gathered = Surroundings::gather(theirs, prepare::host_proc()?, own_user)?;
     let listener = listener::connect(plan, "running")?;
+    let gathered = launcher.surroundings(theirs, own_user)?;
     let mut around = Surroundings { preserve_fds, listener, ..gathered };
+    let oom_score = launcher.new_oom_score(plan.oom_score_adj);
+    let mut keep = kept(target, plan, &streams, &around, oom_score);
 
-    let unified = entry.as_ref().and_then(|entry| entry.unified.as_ref()).map(AsFd::as_fd);
     let hidden = Hidden::hide()?;
-    let oom_score = new_oom_score(plan.oom_score_adj);
-    let mut parents_end = Some(ours);
-    let body = || {
-        drop(parents_end.take());
-        let joining = Joining { pidfd: &pidfd, namespaces, entry: entry.as_ref(), oom_score };
-        let Err(error) = inside(plan, &joining, &streams, console_size, &mut around);
-        around.channel.failed(&error);
-        1
-    };
-    let (child, left) = if !own_pids {
-        (sys::clone3(0, unified, body).during("exec", gone)?, Ok(()))
-    } else if is_inside {
-        let go = || join::enter_pid(&pidfd).map(|entered| entered.stay()).map(|()| 0);
-        (user_namespace::clone_from(go, unified, body)?, Ok(()))
-    } else {
-        let entered = join::enter_pid(&pidfd)?;
-        let child = sys::clone3(0, unified, body).during("exec", gone);
-        let left = entered.leave();
-        (child?, left)
-    };
+    let born = sys::clone::errand(|| {
+        sys::exec::close_all_but(&mut keep).during("descriptors", || "close descriptors".to_owned())?;
+        // A cgroup namespace bounds where a process may be put, a time namespace wants one that shares no memory, and in a user
+        // namespace there is no power over the rest.
+        let late = sys::clone::NEWCGROUP | sys::clone::NEWTIME | sys::clone::NEWUSER;
+        let (first, late) = if own_user || launcher.is_inside {
+            (namespaces & sys::clone::NEWPID, namespaces & !sys::clone::NEWPID)
+        } else {
+            (namespaces & !late, namespaces & late)
+        };
+        enter(target, first)?;
+        let unified = target.entry.unified.as_ref().map(AsFd::as_fd);
+        let child = sys::clone3(sys::clone::PARENT, unified, || {
+            let Err(error) = inside(plan, target, late, oom_score, &streams, console_size, &mut around);
+            around.channel.failed(&error);
+            1
+        })
+        .during("exec", gone)?;
+        Ok(child.pid)
+    });
     drop(hidden);
     drop(around);
-    let Some(channel) = parents_end else { return Err(LaunchError::other("exec", what())) };
+    let pid = born.during("exec", what)?.unwrap_or_else(|| Err(LaunchError::other("exec", what())))?;
+    let child = adopt(pid).during("exec", what)?;
     let mut terminal = None;
-    let started = left.and_then(|()| {
-        listen(&channel, &mut terminal, || Ok(()), || refuse_frozen(target))?;
-        sys::process::start_ticks(child.pid).during("exec", what)
-    });
-    match started {
+    match hear(&ours, pid, target, &mut terminal) {
         Ok(start_ticks) => {
-            let cgroup = match &target.cgroup {
-                Some(cgroup) => cgroup.clone(),
-                None => cgroup::Cgroup::open(&cgroup::Host::detect().map_err(cgroup_error)?, ""),
-            };
-            Ok(Launched { pid: child.pid, pidfd: child.pidfd, terminal, cgroup, start_ticks })
+            Ok(Launched { pid, pidfd: child, terminal, cgroup: target.cgroup.clone(), start_ticks })
         }
         Err(error) => {
-            if is_frozen(target) {
+            if target.is_frozen() {
                 // It dies when it thaws, which must not be waited for.
-                let _ = sys::signal::send(&child.pidfd, sys::signal::KILL);
+                let _ = sys::signal::send(&child, sys::signal::KILL);
             } else {
-                end(&child.pidfd);
+                end(&child);
             }
             Err(error)
         }
     }
 }
 
-/// A process that comes into a frozen cgroup stops at once, and so would the launcher, for as long as it stays frozen.
-fn refuse_frozen(target: &ExecTarget) -> Result<()> {
-    match is_frozen(target) {
-        true => Err(LaunchError::other("exec", "cannot exec in a paused container")),
-        false => Ok(()),
-    }
-}
-
-fn is_frozen(target: &ExecTarget) -> bool {
-    // A host without a freezer freezes nobody.
-    target.cgroup.as_ref().is_some_and(|cgroup| cgroup.frozen().unwrap_or(false))
-}
-
-/// The namespaces of a process, as flags of `setns`, and whether it has a pid namespace of its own. The user namespace only if it is
-/// not ours, since nobody may enter his own; inside one (`is_inside`) so with all others, some of which are the host's.
-fn namespaces(pid: i32, is_inside: bool) -> Result<(u64, bool)> {
-    use sys::clone::{NEWCGROUP, NEWIPC, NEWNET, NEWNS, NEWTIME, NEWUSER, NEWUTS};
-    let inode =
-        |pid: &str, name: &str| std::fs::metadata(format!("/proc/{pid}/ns/{name}")).map(|file| file.ino());
-    let what = || "look at the container's namespaces".to_owned();
-    let pid = pid.to_string();
-    let differs = |name: &str| -> Result<bool> {
-        Ok(inode("self", name).during("exec", what)? != inode(&pid, name).during("exec", what)?)
-    };
-    let mut flags = 0;
-    if differs("user")? {
-        flags |= NEWUSER;
-    }
-    let all = [("mnt", NEWNS), ("net", NEWNET), ("uts", NEWUTS), ("ipc", NEWIPC), ("cgroup", NEWCGROUP)];
-    for (name, flag) in all {
-        if !is_inside || differs(name)? {
-            flags |= flag;
-        }
-    }
-    if inode(&pid, "time").is_ok() && (!is_inside || differs("time")?) {
-        flags |= NEWTIME;
-    }
-    Ok((flags, !is_inside || differs("pid")?))
-}
-
-/// What the child enters.
-struct Joining<'a> {
-    pidfd: &'a OwnedFd,
-    namespaces: u64,
-    entry: Option<&'a cgroup::Entry>,
+/// The descriptors that the new process has.
+fn kept(
+    target: &Target,
+    plan: &ExecPlan,
+    streams: &Streams,
+    around: &Surroundings,
     oom_score: Option<i32>,
+) -> Vec<RawFd> {
+    let mut keep: Vec<RawFd> = vec![target.pidfd.as_raw_fd(), around.channel.as_fd().as_raw_fd()];
+    keep.extend(target.entry.descriptors().map(|fd| fd.as_raw_fd()));
+    if let Streams::Three(three) = streams {
+        keep.extend(three.iter().map(AsRawFd::as_raw_fd));
+    }
+    keep.extend((3..).take(around.preserve_fds as usize));
+    keep.extend(around.listener.as_ref().map(|listener| listener.as_fd().as_raw_fd()));
+    let labels = plan.apparmor.is_some() || plan.selinux.is_some();
+    if labels || oom_score.is_some() || around.listener.is_some() {
+        // The host's /proc shows the whole host: only for those who have something to write there.
+        keep.push(around.proc.as_raw_fd());
+    }
+    keep
 }
 
+fn enter(target: &Target, namespaces: u64) -> Result<()> {
+    if namespaces == 0 {
+        return Ok(());
+    }
+    sys::namespace::setns(&target.pidfd, namespaces)
+        .during("namespaces", || "join the namespaces of the container".to_owned())
+}
+
+/// A descriptor for a child that is not reaped yet.
+fn adopt(pid: i32) -> std::io::Result<OwnedFd> {
+    let pid = rustix::process::Pid::from_raw(pid).ok_or(std::io::ErrorKind::NotFound)?;
+    Ok(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?)
+}
+
+/// Listens until the program runs; returns when the process started.
+fn hear(channel: &Channel, pid: i32, target: &Target, terminal: &mut Option<OwnedFd>) -> Result<u64> {
+    let start_ticks =
+        sys::process::start_ticks(pid).during("exec", || "look at the process's start".to_owned())?;
+    listen(channel, terminal, || Ok(()), || target.refuse_frozen())?;
+    Ok(start_ticks)
+}
+
+/// The new process.
 fn inside(
     plan: &ExecPlan,
-    joining: &Joining<'_>,
+    target: &Target,
+    late: u64,
+    oom_score: Option<i32>,
     streams: &Streams,
     console_size: Option<(u16, u16)>,
     around: &mut Surroundings,
 ) -> Result<Infallible> {
-    if let Some(entry) = joining.entry {
-        // The launcher's own cgroup must not pay for what follows.
-        entry.join().map_err(cgroup_error)?;
-    }
-    if let Some(score) = joining.oom_score {
+    // The launcher's own cgroup must not pay for what follows.
+    target.entry.join().map_err(cgroup_error)?;
+    if let Some(score) = oom_score {
         // While we have a say over it.
         set_oom_score(&around.proc, score)?;
     }
     child::new_keyring()?;
-    sys::namespace::setns(joining.pidfd, joining.namespaces)
-        .during("namespaces", || "join the namespaces of the container".to_owned())?;
-    if joining.namespaces & sys::clone::NEWUSER != 0 {
+    enter(target, late)?;
+    if late & sys::clone::NEWUSER != 0 {
         child::become_root()?;
     }
     let what = || "open the root of the container".to_owned();

@@ -118,14 +118,6 @@ pub fn is_needed(namespaces: &Namespaces, netns: Option<&OwnedFd>) -> bool {
     netns.is_some() || kinds(namespaces).iter().any(goes)
 }
 
-/// Enters only the pid namespace of the process behind `pidfd`, for the next clone.
-pub fn enter_pid(pidfd: &OwnedFd) -> Result<Entered> {
-    let home = home("pid")?;
-    sys::namespace::setns(pidfd, sys::clone::NEWPID)
-        .during("namespaces", || "join the pid namespace of the container".to_owned())?;
-    Ok(Entered(vec![(home, sys::clone::NEWPID)]))
-}
-
 /// Whether others are already where the process is going to be.
 pub fn is_observed(namespaces: &Namespaces) -> bool {
     matches!(namespaces.pid, Namespace::Path(_))

@@ -12,6 +12,7 @@ use crate::child::{self, Setup};
 use crate::error::{During, LaunchError, Result, reason};
 use crate::hidden::Hidden;
 use crate::join;
+use crate::launcher::Launcher;
 use crate::plan::{LaunchPlan, Mount, MountSource, Namespace};
 use crate::prepare::{self, Prepared, Ready};
 use crate::process::Surroundings;
@@ -20,13 +21,19 @@ use crate::{Launch, Launched, Stdio, hooks, id_maps, listener, refusal, streams,
 /// Starts a container. Returns when its program runs (`execve` succeeded). On an error nothing is left: the cgroup is removed,
 /// the child is reaped.
 pub fn launch(plan: &LaunchPlan, options: Launch) -> Result<Launched> {
-    launch_on(&cgroup::Host::detect().map_err(cgroup_error)?, plan, options)
+    launch_by(&Launcher::detect()?, plan, options, |_| Ok(())).map(|(launched, ())| launched)
 }
 
-/// As [`launch`], for one who knows the host's cgroups already.
-pub(crate) fn launch_on(host: &cgroup::Host, plan: &LaunchPlan, options: Launch) -> Result<Launched> {
+/// As [`launch`]; `meanwhile` is done while the child works.
+pub(crate) fn launch_by<T>(
+    launcher: &Launcher,
+    plan: &LaunchPlan,
+    options: Launch,
+    meanwhile: impl FnOnce(&Cgroup) -> Result<T>,
+) -> Result<(Launched, T)> {
+    let host = &launcher.cgroups;
     let Some(path) = &plan.cgroup else {
-        return start(plan, options, Cgroup::open(host, ""));
+        return start(launcher, plan, options, Cgroup::open(host, ""), meanwhile);
     };
     let (group, _stand_in) = match &plan.scope {
         Some(scope) => Cgroup::create_in_scope(host, scope, &plan.resources)
@@ -34,7 +41,7 @@ pub(crate) fn launch_on(host: &cgroup::Host, plan: &LaunchPlan, options: Launch)
             .map_err(cgroup_error)?,
         None => (Cgroup::create(host, path, &plan.resources).map_err(cgroup_error)?, None),
     };
-    start(plan, options, group.clone()).inspect_err(|_| {
+    start(launcher, plan, options, group.clone(), meanwhile).inspect_err(|_| {
         // The first error is the one to tell.
         let _ = group.remove();
     })
@@ -63,16 +70,21 @@ impl Drop for NoUmask {
     }
 }
 
-fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> {
+fn start<T>(
+    launcher: &Launcher,
+    plan: &LaunchPlan,
+    options: Launch,
+    group: Cgroup,
+    meanwhile: impl FnOnce(&Cgroup) -> Result<T>,
+) -> Result<(Launched, T)> {
     let umask = NoUmask::set();
     let is_grouped = plan.cgroup.is_some();
-    let prepared = prepare::prepare(plan, &group).map_err(refusal::explained)?;
-    let is_inside = prepared.is_inside;
+    let is_inside = launcher.is_inside;
+    let prepared = prepare::prepare(plan, &group, is_inside).map_err(refusal::explained)?;
     let entry = if is_grouped { Some(group.entry().map_err(cgroup_error)?) } else { None };
     let own_user = plan.namespaces.user != Namespace::Host;
     let what = || "start the container's process".to_owned();
     let (ours, theirs) = channel::pair().during("launch", what)?;
-    let proc = rustix::io::fcntl_dupfd_cloexec(&prepared.proc, 3).during("launch", what)?;
     let Launch { stdio, netns, console_size, extras } = options;
     let is_held = extras.gate.is_some();
     let terminal = matches!(stdio, Stdio::Terminal) || plan.process.terminal;
@@ -85,13 +97,13 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
             gate: extras.gate,
             preserve_fds: extras.preserve_fds,
             listener: listener::connect(&plan.process, "creating")?,
-            ..Surroundings::gather(theirs, proc, own_user)?
+            ..launcher.surroundings(theirs, own_user)?
         },
         no_pivot: extras.no_pivot,
         keep_keyring: extras.keep_keyring,
         become_root: own_user || extras.entered,
         entry,
-        oom_score: new_oom_score(plan.process.oom_score_adj),
+        oom_score: launcher.new_oom_score(plan.process.oom_score_adj),
         prepared,
     };
 
@@ -134,16 +146,23 @@ fn start(plan: &LaunchPlan, options: Launch, group: Cgroup) -> Result<Launched> 
     };
     let mut terminal = None;
     let started = left.and_then(|()| {
-        supervise(plan, &prepared, &group, child.pid, &channel, &mut terminal)?;
-        sys::process::start_ticks(child.pid).during("launch", what)
+        help(plan, &prepared, &group, child.pid, &channel)?;
+        // All that takes time here is done while the child works.
+        let start_ticks = sys::process::start_ticks(child.pid).during("launch", what)?;
+        let done = meanwhile(&group)?;
+        drop(prepared);
+        supervise(plan, child.pid, &channel, &mut terminal)?;
+        Ok((start_ticks, done))
     });
     match started {
-        Ok(start_ticks) => {
+        Ok((start_ticks, done)) => {
             if let (Some(planned), false) = (&plan.hooks, is_held) {
                 // The specification: a failure of these changes nothing.
                 let _ = hooks::run(&planned.poststart, "poststart", planned, "running", child.pid);
             }
-            Ok(Launched { pid: child.pid, pidfd: child.pidfd, terminal, cgroup: group, start_ticks })
+            let launched =
+                Launched { pid: child.pid, pidfd: child.pidfd, terminal, cgroup: group, start_ticks };
+            Ok((launched, done))
         }
         Err(error) => {
             end(&child.pidfd);
@@ -161,15 +180,8 @@ pub(crate) fn end(pidfd: &OwnedFd) {
     {}
 }
 
-/// What only the parent can do, then listening until the program runs.
-fn supervise(
-    plan: &LaunchPlan,
-    prepared: &Prepared,
-    group: &Cgroup,
-    pid: i32,
-    channel: &Channel,
-    terminal: &mut Option<OwnedFd>,
-) -> Result<()> {
+/// What only the parent can do; then the child may go on.
+fn help(plan: &LaunchPlan, prepared: &Prepared, group: &Cgroup, pid: i32, channel: &Channel) -> Result<()> {
     let help = || -> Result<()> {
         let namespaces = &plan.namespaces;
         if namespaces.user == Namespace::Host {
@@ -193,10 +205,11 @@ fn supervise(
         }
         channel.go().during("launch", || "tell the container's process to go on".to_owned())
     };
-    let helped = help();
-    if let Err(error) = helped {
-        return Err(first_cause(channel, error));
-    }
+    help().map_err(|error| first_cause(channel, error))
+}
+
+/// Listening until the program runs.
+fn supervise(plan: &LaunchPlan, pid: i32, channel: &Channel, terminal: &mut Option<OwnedFd>) -> Result<()> {
     let run_hooks = || match &plan.hooks {
         Some(planned) => {
             hooks::run(&planned.prestart, "prestart", planned, "creating", pid)?;
@@ -247,13 +260,6 @@ pub(crate) fn allow_refusal(result: std::io::Result<()>, score: i32) -> Result<(
         Err(error) if matches!(error.kind(), std::io::ErrorKind::PermissionDenied) => Ok(()),
         result => result.during("oom score", || format!("set oom_score_adj to {score}")),
     }
-}
-
-/// The score that a child has to change: one that it is born with needs no call.
-pub(crate) fn new_oom_score(wanted: Option<i32>) -> Option<i32> {
-    let own = std::fs::read_to_string("/proc/self/oom_score_adj").ok();
-    let own: Option<i32> = own.and_then(|text| text.trim().parse().ok());
-    wanted.filter(|wanted| own != Some(*wanted))
 }
 
 /// Child: sets its own score.

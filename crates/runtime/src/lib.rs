@@ -27,6 +27,7 @@ mod identity;
 mod init;
 mod join;
 mod launch;
+mod launcher;
 mod listener;
 mod masks;
 mod mount_options;
@@ -49,10 +50,11 @@ pub use defaults::{
     spec_default,
 };
 pub use error::{LaunchError, LaunchErrorKind, PlanError};
-pub use exec::{exec, exec_preserving};
+pub use exec::{Target, exec, exec_preserving};
 pub use host_mount::mount_on_host;
 pub use init::init;
 pub use launch::launch;
+pub use launcher::Launcher;
 pub use oci_spec::runtime::Spec;
 pub use plan::*;
 pub use planning::{PlanOptions, compile, plan, plan_process, plan_resources};

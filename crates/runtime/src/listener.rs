@@ -2,7 +2,7 @@
 //! state"). The launcher connects, since the socket's path is the host's; the child sends, since only it has the descriptor: one
 //! `sendmsg` under the filter, which the filter therefore has to let pass, or to notify of.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use serde_json::{Value, json};
@@ -43,6 +43,12 @@ pub fn connect(process: &Process, status: &str) -> Result<Option<Listener>> {
         state["state"]["annotations"] = json!(listener.annotations);
     }
     Ok(Some(Listener { socket, state }))
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 impl Listener {

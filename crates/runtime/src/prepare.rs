@@ -13,7 +13,6 @@ use crate::error::{During, LaunchError, Result};
 use crate::filesystem::{self, New, Overlay};
 use crate::masks;
 use crate::plan::{Device, LaunchPlan, Mount, MountSource, Namespace, Propagation, PropagationKind, RootFs};
-use crate::rootless;
 
 /// A mount on its way to the container.
 pub enum Ready {
@@ -40,21 +39,17 @@ pub struct Prepared {
     pub null: Vec<OwnedFd>,
     /// An empty read-only folder, to cover folders with.
     pub empty: Option<OwnedFd>,
-    /// The host's /proc: surely procfs, whatever the container has there.
-    pub proc: OwnedFd,
     /// The mount at /dev that has its nodes, links and mount points already.
     pub populated_dev: Option<usize>,
     /// The host's device nodes, for a user namespace, where none can be made.
     pub host_nodes: Vec<(String, OwnedFd)>,
     /// The container is not in the host's own user namespace, by its plan or because the launcher is not.
     pub in_user_namespace: bool,
-    /// The launcher is not in the host's own user namespace.
-    pub is_inside: bool,
 }
 
-/// Makes everything ready, with an umask of zero. `cgroup` is the container's; its path is empty if it has none.
-pub fn prepare(plan: &LaunchPlan, cgroup: &cgroup::Cgroup) -> Result<Prepared> {
-    let is_inside = rootless::is_inside();
+/// Makes everything ready, with an umask of zero. `cgroup` is the container's; its path is empty if it has none. `is_inside`: the
+/// launcher is not in the host's own user namespace.
+pub fn prepare(plan: &LaunchPlan, cgroup: &cgroup::Cgroup, is_inside: bool) -> Result<Prepared> {
     let in_user_namespace = plan.namespaces.user != Namespace::Host || is_inside;
     let mut mounts = Vec::with_capacity(plan.mounts.len());
     for mount in &plan.mounts {
@@ -78,11 +73,9 @@ pub fn prepare(plan: &LaunchPlan, cgroup: &cgroup::Cgroup) -> Result<Prepared> {
         mounts,
         null,
         empty: Some(empty_folder()?),
-        proc: host_proc()?,
         populated_dev,
         host_nodes,
         in_user_namespace,
-        is_inside,
     })
 }
 

@@ -40,26 +40,6 @@ pub struct Surroundings {
     pub preserve_fds: u32,
 }
 
-impl Surroundings {
-    /// Looks at the launcher. In another user namespace (`own_user`) a process has all capabilities to begin with.
-    pub fn gather(channel: Channel, proc: OwnedFd, own_user: bool) -> Result<Self> {
-        let what = || "look at the launcher".to_owned();
-        let available = if own_user { u64::MAX } else { sys::caps::permitted().during("launch", what)? };
-        Ok(Self {
-            channel,
-            proc,
-            ignored: sys::signal::ignored().during("launch", what)?,
-            last_capability: sys::caps::last(),
-            own_user,
-            is_root: !own_user && sys::process::is_root(),
-            available,
-            gate: None,
-            listener: None,
-            preserve_fds: 0,
-        })
-    }
-}
-
 /// Turns this process into the program. `hooks`: a first process's; the startContainer ones run as the container's user.
 pub fn run(
     process: &Process,

@@ -47,14 +47,6 @@ pub fn clone3(
     cgroup: Option<BorrowedFd<'_>>,
     body: impl FnOnce() -> i32,
 ) -> io::Result<Child> {
-    /// Ends the child even when `body` unwinds: the frames below belong to the parent.
-    struct NeverReturn;
-    impl Drop for NeverReturn {
-        fn drop(&mut self) {
-            exit_now(70);
-        }
-    }
-
     let mut pidfd: libc::c_int = -1;
     let arguments = Arguments {
         flags: namespaces | libc::CLONE_PIDFD as u64 | if cgroup.is_some() { INTO_CGROUP } else { 0 },
@@ -93,6 +85,92 @@ pub fn clone3(
     }
 }
 
+/// Runs `body` in a process in between, and returns what it returns. That process shares this one's memory, while this one waits for
+/// its end (as with vfork: nothing is copied), but descriptors, namespaces and credentials are its own: what it changes of those
+/// ends with it. A process that `body` makes with [`PARENT`] is this one's child; everything that it needs must be in memory or
+/// among the descriptors that `body` leaves open.
+///
+/// `body` must not return descriptors: they would name others here. `None`: it was killed, or has panicked.
+pub fn errand<T>(body: impl FnOnce() -> T) -> io::Result<Option<T>> {
+    struct Errand<F, T> {
+        body: Option<F>,
+        result: Option<T>,
+    }
+    extern "C" fn run<F: FnOnce() -> T, T>(errand: *mut libc::c_void) -> libc::c_int {
+        let guard = NeverReturn;
+        // SAFETY: the structure below, which nobody else looks at until this process has ended.
+        let errand = unsafe { &mut *errand.cast::<Errand<F, T>>() };
+        errand.result = errand.body.take().map(|body| body());
+        std::mem::forget(guard);
+        exit_now(0)
+    }
+    fn entry<F: FnOnce() -> T, T>(_: &Errand<F, T>) -> extern "C" fn(*mut libc::c_void) -> libc::c_int {
+        run::<F, T>
+    }
+
+    let mut errand = Errand { body: Some(body), result: None };
+    let run = entry(&errand);
+    let stack = Stack::new()?;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the new process runs `run` on a stack of its own, which like the structure outlives it: the kernel keeps this thread
+    // from running until then (CLONE_VFORK). It never returns from `run`.
+    let pid = unsafe { libc::clone(run, stack.top(), flags, (&raw mut errand).cast()) };
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: our child, of whose status we want nothing.
+    while unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) } < 0
+        && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+    {}
+    Ok(errand.result)
+}
+
+/// Memory for another process's stack, with a page below that nobody may touch.
+struct Stack(*mut libc::c_void);
+
+impl Stack {
+    const SIZE: usize = 1 << 20;
+    const GUARD: usize = 64 << 10;
+
+    fn new() -> io::Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
+        // SAFETY: new memory, at an address that the kernel chooses.
+        let memory = unsafe {
+            libc::mmap(std::ptr::null_mut(), Self::SIZE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0)
+        };
+        if memory == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let stack = Self(memory);
+        // SAFETY: the lower end of the memory above, which nobody uses yet.
+        match unsafe { libc::mprotect(memory, Self::GUARD, libc::PROT_NONE) } {
+            0 => Ok(stack),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// Stacks grow downwards on every architecture that we run on.
+    fn top(&self) -> *mut libc::c_void {
+        self.0.wrapping_byte_add(Self::SIZE)
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: our own memory, on which nobody runs any more.
+        unsafe { libc::munmap(self.0, Self::SIZE) };
+    }
+}
+
+/// Ends the process even when it unwinds: the frames below belong to another one.
+struct NeverReturn;
+
+impl Drop for NeverReturn {
+    fn drop(&mut self) {
+        exit_now(70);
+    }
+}
+
 /// `_exit(2)`: ends the process without running destructors or flushing anything.
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: `_exit` does not return and touches no memory of ours.
@@ -114,4 +192,41 @@ struct Arguments {
     set_tid: u64,
     set_tid_size: u64,
     cgroup: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn an_errand_brings_back_what_it_found_and_leaves_descriptors_alone() {
+        let (kept, closed) =
+            (std::fs::File::open("/dev/null").unwrap(), std::fs::File::open("/dev/null").unwrap());
+        let is_open = |file: &std::fs::File| rustix::fs::fstat(file.as_fd()).is_ok();
+        let found = errand(|| {
+            let left = crate::exec::close_all_but(&mut [kept.as_raw_fd()]);
+            (left.is_ok(), is_open(&kept), is_open(&closed), rustix::process::getpid())
+        });
+        let (closed_rest, kept_it, closed_it, pid) = found.unwrap().unwrap();
+        assert_eq!((closed_rest, kept_it, closed_it), (true, true, false));
+        assert_ne!(pid, rustix::process::getpid());
+        assert!(is_open(&kept) && is_open(&closed));
+    }
+
+    #[test]
+    fn a_child_made_on_an_errand_is_ours() {
+        let pid = errand(|| clone3(PARENT, None, || 7).map(|child| child.pid)).unwrap().unwrap().unwrap();
+        let status = rustix::process::waitpid(
+            rustix::process::Pid::from_raw(pid),
+            rustix::process::WaitOptions::empty(),
+        );
+        assert_eq!(status.unwrap().unwrap().1.exit_status(), Some(7));
+    }
+
+    #[test]
+    fn an_errand_that_fails_is_told() {
+        assert!(errand(|| -> i32 { exit_now(1) }).unwrap().is_none());
+    }
 }

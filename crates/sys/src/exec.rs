@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 /// Argument or environment strings in the form that the kernel takes, made before the clone so that the child does not allocate.
 #[derive(Debug)]
@@ -44,6 +44,25 @@ pub fn fexecve(fd: impl AsFd, arguments: &Strings, environment: &Strings) -> io:
         )
     };
     io::Error::last_os_error()
+}
+
+/// Closes every descriptor from 3 on but these. For a process that has a table of descriptors of its own and shares the memory in
+/// which their owners are, or will not use those any more.
+pub fn close_all_but(keep: &mut [RawFd]) -> io::Result<()> {
+    let close = |first: u32, last: u32| {
+        // SAFETY: the caller's promise: nobody uses these in this process any more.
+        let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    };
+    keep.sort_unstable();
+    let mut next = 3;
+    for fd in keep.iter().filter_map(|fd| u32::try_from(*fd).ok()) {
+        if fd > next {
+            close(next, fd - 1)?;
+        }
+        next = next.max(fd + 1);
+    }
+    close(next, u32::MAX)
 }
 
 /// Marks every descriptor from `first` on close-on-exec (one call, Linux 5.11), so that nothing of ours reaches the new program

@@ -32,6 +32,11 @@ pub fn setns(fd: impl AsFd, namespaces: u64) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// The number of a process's namespace (`kind` as in `/proc/<pid>/ns`): equal numbers are the same namespace.
+pub fn number(pid: impl std::fmt::Display, kind: &str) -> io::Result<u64> {
+    Ok(rustix::fs::stat(format!("/proc/{pid}/ns/{kind}"))?.st_ino)
+}
+
 /// Whether this process is in another user namespace than the host's own, which maps every id to itself.
 pub fn in_user_namespace() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();

@@ -36,6 +36,8 @@ pub(crate) struct Exec {
     pub container: Arc<Container>,
     pub config: ExecConfig,
     detach_keys: Vec<u8>,
+    /// Made when it was created, taken when it starts.
+    plan: Mutex<Option<runtime::ExecPlan>>,
     state: Mutex<State>,
     /// Told when it has started, or has not and never will.
     changed: Notify,
@@ -114,9 +116,12 @@ impl Engine {
             container: Arc::clone(&container),
             config,
             detach_keys,
+            plan: Mutex::new(None),
             state: Mutex::new(State::Created(Instant::now())),
             changed: Notify::new(),
         });
+        // What is wrong with it is told at the start.
+        *lock(&exec.plan) = self.exec_plan(&exec).ok();
         lock(&container.execs).insert(exec.id.clone(), Arc::clone(&exec));
         self.containers.insert_exec(Arc::clone(&exec));
         self.exec_event(&exec, &format!("exec_create: {}", exec.line()), &[]);
@@ -179,9 +184,10 @@ impl Engine {
             leftover,
             exec: Some(exec.id.clone()),
         });
+        let planned = lock(&exec.plan).take();
         let spec = ExecSpec {
             id: exec.id.clone(),
-            plan: self.exec_plan(exec)?,
+            plan: planned.map_or_else(|| self.exec_plan(exec), Ok)?,
             tty: config.tty,
             open_stdin: config.attach_stdin,
             attach,

@@ -9,7 +9,7 @@ use super::container::Container;
 use super::error::{Error, Result};
 use super::record::Record;
 use super::store::{self, Store};
-use crate::launch::launch_on;
+use crate::launcher::Launcher;
 use crate::plan::{LaunchPlan, Namespace};
 use crate::{Extras, Launch, Launched, Stdio, gate, rootless};
 
@@ -135,7 +135,7 @@ fn create_in(
         console_size: console_size(bundle),
         extras: Extras { gate, ..create.extras },
     };
-    let launched = launch_on(host, plan, options)?;
+    let (launched, ()) = Launcher::on(host.clone())?.launch(plan, options, |_| Ok(()))?;
     (record.pid, record.start_ticks) = (launched.pid, launched.start_ticks);
     if plan.scope.is_some() {
         // A user's manager has its units somewhere below its own.

@@ -204,8 +204,15 @@ fn descriptors() {
     let output = run(&container.0, &process(&world, &["ls", "/proc/self/fd"]));
     assert_eq!(output.stdout, "0\n1\n2\n3\n", "3 is the folder itself");
     let mut plan = process(&world, &["true"]);
-    plan.cwd = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&host));
+    let number = std::os::fd::AsRawFd::as_raw_fd(&host);
+    plan.cwd = format!("/proc/self/fd/{number}");
+    // It is not the new process's at all, or it is something else there.
     let error = exec(&target(&container.0), &plan, Stdio::Null, None).unwrap_err();
+    assert!(error.message.contains("chdir to cwd"), "{}", error.message);
+    // One that is the program's by wish leads nowhere either.
+    let preserved = u32::try_from(number - 2).unwrap();
+    let error =
+        runtime::exec_preserving(&target(&container.0), &plan, Stdio::Null, None, preserved).unwrap_err();
     assert!(error.message.contains("container breakout detected"), "{}", error.message);
     stop(&world, container);
 }

@@ -19,6 +19,16 @@ impl Connection {
 
     /// Sends a request and reads its answer; an error status is an error.
     pub fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+        let body = self.send(method, path, body)?;
+        Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    /// As [`Connection::ask`], for an answer that is not JSON.
+    pub fn bytes(&mut self, method: &str, path: &str) -> Result<Vec<u8>> {
+        self.send(method, path, None)
+    }
+
+    fn send(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Vec<u8>> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let length = body.len();
         let request = format!(
@@ -27,7 +37,7 @@ impl Connection {
         self.0.get_mut().write_all(request.as_bytes())?;
         let (status, body) = self.answer().with_context(|| format!("{method} {path}"))?;
         ensure!(status < 400, "{method} {path}: {status}: {}", String::from_utf8_lossy(&body));
-        Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
+        Ok(body)
     }
 
     fn line(&mut self) -> Result<String> {

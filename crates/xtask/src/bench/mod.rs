@@ -107,10 +107,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
         })?);
     }
     if wanted("launch") {
-        rows.push(launch::start(&bench, options.rounds)?);
+        rows.extend(launch::start(&bench, options.rounds)?);
     }
     if wanted("exec-floor") {
-        rows.push(launch::exec(&bench, options.rounds)?);
+        rows.extend(launch::exec(&bench, options.rounds)?);
     }
     if wanted("seccomp") {
         rows.extend(filter::install(&bench, options.rounds)?);
