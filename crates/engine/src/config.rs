@@ -26,6 +26,8 @@ pub struct EngineConfig {
     pub registries: RegistriesConfig,
     /// cgroup below which containers get theirs.
     pub cgroup_parent: String,
+    /// The systemd that keeps containers' cgroups, as scopes in the slice `cgroup_parent`; None = they are folders of our own.
+    pub systemd: Option<cgroup::Manager>,
     /// Exit after so long without anything to do; None = never.
     pub idle_timeout: Option<Duration>,
     /// Default log driver.
@@ -85,6 +87,7 @@ impl EngineConfig {
             spare_monitors: 1,
             registries: RegistriesConfig::default(),
             cgroup_parent: "/naru".to_owned(),
+            systemd: None,
             idle_timeout: None,
             log_driver: "json-file".to_owned(),
             log_opts: BTreeMap::new(),
@@ -109,6 +112,15 @@ impl EngineConfig {
     /// Whether containers have cgroups.
     pub(crate) fn has_cgroups(&self) -> bool {
         self.rootless.as_ref().is_none_or(|rootless| rootless.cgroups)
+    }
+
+    /// Who makes cgroups, in Docker's words.
+    pub(crate) fn cgroup_driver(&self) -> &'static str {
+        match (self.has_cgroups(), &self.systemd) {
+            (false, _) => "none",
+            (true, Some(_)) => "systemd",
+            (true, None) => "cgroupfs",
+        }
     }
 
     /// Where containers' records are.

@@ -57,7 +57,7 @@ impl Engine {
             n_goroutines: 0,
             system_time: jiff::Timestamp::now().to_string(),
             logging_driver: self.config.log_driver.clone(),
-            cgroup_driver: if self.config.has_cgroups() { "cgroupfs" } else { "none" }.to_owned(),
+            cgroup_driver: self.config.cgroup_driver().to_owned(),
             cgroup_version: host.cgroup_version.to_string(),
             n_events_listener: self.events.listeners() as i64,
             kernel_version: host.kernel.clone(),

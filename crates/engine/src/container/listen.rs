@@ -85,7 +85,8 @@ impl Engine {
     /// Whoever was to look after the container is gone: ends what is left of it.
     pub(crate) async fn lost(self: &Arc<Self>, container: &Arc<Container>, code: i32) {
         let path = container.cgroup_path(&self.config);
-        let (cgroup, run_dir) = (self.facts.cgroup(&path), container.run_dir.clone());
+        let (cgroup, run_dir) =
+            (self.facts.cgroup(&path).kept_by(container.scope(&self.config)), container.run_dir.clone());
         let killed = blocking(move || {
             // Its monitor's socket; gone after a reboot.
             let _ = std::fs::remove_dir_all(run_dir);

@@ -22,6 +22,7 @@ pub(crate) mod modes;
 pub(crate) mod mounts;
 pub(crate) mod name;
 mod pause;
+mod place;
 mod prune;
 pub(crate) mod record;
 pub(crate) mod registry;

@@ -132,16 +132,6 @@ impl Container {
         // The sender is ours.
         let _ = self.watch().wait_for(|life| !life.status.is_up()).await;
     }
-
-    /// Path of its cgroup.
-    pub(crate) fn cgroup_path(&self, config: &EngineConfig) -> String {
-        let record = self.record();
-        let parent = match record.host.resources.cgroup_parent.as_str() {
-            "" => config.cgroup_parent.as_str(),
-            parent => parent,
-        };
-        format!("/{}/{}", parent.trim_matches('/'), self.id).replacen("//", "/", 1)
-    }
 }
 
 impl Life {

@@ -1,10 +1,11 @@
-//! `--systemd-cgroup` with systemd itself as the first process (`cargo xtask lane` boots such a machine); elsewhere skipped aloud.
+//! `--systemd-cgroup`, and an engine with `native.cgroupdriver=systemd`, with systemd itself as the first process (`cargo xtask
+//! lane` boots such a machine); elsewhere skipped aloud.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::world::{World, wait_until};
+use crate::world::{NARU, World, wait_until};
 
 /// A container whose cgroup systemd keeps, in a slice of its own.
 fn world(args: &[&str]) -> Option<World> {
@@ -30,10 +31,11 @@ fn file(world: &World, name: &str) -> String {
 
 /// What systemd says about the unit.
 fn property(world: &World, name: &str) -> String {
-    let output = std::process::Command::new("systemctl")
-        .args(["show", "-P", name, &format!("test-{}.scope", world.id)])
-        .output()
-        .unwrap();
+    property_of(&format!("test-{}.scope", world.id), name)
+}
+
+fn property_of(unit: &str, name: &str) -> String {
+    let output = std::process::Command::new("systemctl").args(["show", "-P", name, unit]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
@@ -119,6 +121,53 @@ fn what_systemd_refuses_leaves_nothing() {
     assert!(error.contains("no such file or directory"), "{error}");
     assert!(!folder(&world).exists());
     wait_until("it is forgotten", || property(&world, "LoadState") == "not-found");
+}
+
+/// Words of the CLI for an engine of the test's own, which leaves when it has nothing to do.
+const ENGINE: &str = r#"
+    export NARU_ROOT="$PWD/engine" NARU_RUN_DIR="$PWD/run" NARU_SOCKET="$PWD/run/naru.sock" NARU_IDLE_TIMEOUT=1
+    export NARU_EXEC_OPT=native.cgroupdriver=systemd NARU_CGROUP_PARENT=naru-lane.slice HOME="$PWD"
+"#;
+
+#[test]
+fn an_engine_lets_systemd_keep_its_containers() {
+    let Some(world) = world(&["true"]) else { return };
+    let shell = |line: &str| world.shell(&format!("{ENGINE} naru() {{ {NARU} \"$@\"; }}; {line}")).ok();
+    let engine_left = || {
+        wait_until("the engine leaves", || {
+            std::os::unix::net::UnixStream::connect(world.path("run/naru.sock")).is_err()
+        });
+    };
+    shell("tar -C bundle/rootfs -c . | naru import - box");
+    assert_eq!(shell("naru info --format '{{.CgroupDriver}}'"), "systemd\n");
+    let id = shell("naru run -d --network none --memory 64m --pids-limit 50 box sleep 1000");
+    let id = id.trim();
+    let unit = format!("docker-{id}.scope");
+    let folder = Path::new("/sys/fs/cgroup/naru.slice/naru-lane.slice").join(&unit);
+    let file = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap().trim().to_owned();
+    assert_eq!((file("memory.max"), file("pids.max")), ((64 << 20).to_string(), "50".to_owned()));
+    assert_eq!(property_of(&unit, "TasksMax"), "50");
+    // Another engine finds it where it is.
+    engine_left();
+    assert_eq!(shell(&format!("naru stats --no-stream --format '{{{{.PIDs}}}}' {id}")), "1\n");
+    shell(&format!("naru exec -d {id} sleep 1001"));
+    assert_eq!(file("cgroup.procs").lines().count(), 2);
+    assert!(shell(&format!("naru top {id}")).contains("sleep 1001"));
+    shell(&format!("naru pause {id}"));
+    assert!(file("cgroup.events").contains("frozen 1"));
+    shell(&format!("naru unpause {id}"));
+    shell(&format!("naru update --pids-limit 40 {id}"));
+    assert_eq!((file("pids.max"), property_of(&unit, "TasksMax")), ("40".to_owned(), "40".to_owned()));
+    shell(&format!("naru kill {id} && naru wait {id}"));
+    assert!(!folder.exists());
+    shell(&format!("naru start {id}"));
+    assert_eq!(file("pids.max"), "40");
+    shell(&format!("naru rm -f {id}"));
+    assert!(!folder.exists());
+    wait_until("it is forgotten", || property_of(&unit, "LoadState") == "not-found");
+    let refused = world.shell(&format!("{ENGINE} {NARU} create --cgroup-parent /x box true")).failed();
+    assert!(refused.contains("should be a valid slice named as"), "{refused}");
+    engine_left();
 }
 
 /// Also where systemd does not run at all.

@@ -25,6 +25,7 @@ use super::launch::log;
 use super::model::{Container, lock};
 use super::modes::Network;
 use super::mounts::{Kind, resolve};
+use super::place;
 use super::record::Record;
 use super::registry::Reservation;
 use super::{mounts, name};
@@ -47,6 +48,7 @@ impl Engine {
         let ContainerCreateRequest { host_config, networking_config, config } = request;
         let mut host = host_config.unwrap_or_default();
         validate::check(&config, &host, self.facts.cpus)?;
+        place::check(&self.config, &host.resources.cgroup_parent)?;
         defaults::host(&mut host, &self.config, self.facts.cgroup_v2());
         let empty = Default::default();
         log::check(&host.log_config.typ, host.log_config.config.as_ref().unwrap_or(&empty))?;

@@ -42,6 +42,7 @@ impl Engine {
             host: self.facts.runtime.clone(),
         };
         let mut plan = runtime::plan(&spec, &options).map_err(|error| Error::invalid(error.to_string()))?;
+        plan.scope = container.scope(&self.config).filter(|_| plan.cgroup.is_some());
         if self.config.rootless.is_some() {
             // Who may use a device is not for a user namespace to say.
             plan.resources.devices.clear();

@@ -63,6 +63,10 @@ fn serve(options: Options) -> anyhow::Result<()> {
     let rootless = rootless::enter(settings.exec_root.as_deref())?;
     let mut config = settings.engine_config()?;
     if rootless {
+        anyhow::ensure!(
+            config.systemd.is_none(),
+            "native.cgroupdriver=systemd is for an engine of root: without root cgroups lie below the delegated one"
+        );
         rootless::configure(&mut config, settings.cgroup_parent.is_some());
     }
     let _root = lock_root(&config.root)?;

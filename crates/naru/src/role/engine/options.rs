@@ -45,6 +45,9 @@ pub struct Options {
     /// cgroup below which containers get theirs
     #[arg(long, env = "NARU_CGROUP_PARENT", value_name = "PATH")]
     cgroup_parent: Option<String>,
+    /// native.cgroupdriver=systemd or =cgroupfs: who makes containers' cgroups
+    #[arg(long, env = "NARU_EXEC_OPT", value_delimiter = ',', value_name = "KEY=VALUE")]
+    exec_opt: Vec<String>,
     /// Exit after so long without anything to do ("5m"; 0 = never)
     #[arg(long, env = "NARU_IDLE_TIMEOUT", value_name = "DURATION", value_parser = idle_timeout)]
     idle_timeout: Option<u64>,
@@ -123,6 +126,7 @@ impl Options {
             default_address_pools: some(self.address_pool),
             nft_table: self.nft_table,
             cgroup_parent: self.cgroup_parent,
+            exec_opts: some(self.exec_opt),
             idle_timeout: self.idle_timeout,
             log_level: self.log_level,
             debug: self.debug.then_some(true),

@@ -12,7 +12,7 @@ use engine::EngineConfig;
 use serde::Deserialize;
 
 use super::registries;
-use crate::aws;
+use crate::{aws, cli};
 
 /// How long an engine that a command started stays without anything to do.
 const IDLE: u64 = 300;
@@ -59,6 +59,7 @@ settings! {
     ip_forward: bool,
     nft_table: String,
     cgroup_parent: String,
+    exec_opts: Vec<String>,
     /// Seconds; 0 = never.
     idle_timeout: u64,
     log_level: String,
@@ -190,7 +191,7 @@ impl Settings {
         config.registries.certs_dirs = registries::certs_dirs();
         config.registries.registries_conf = registries::registries_conf();
         config.registries.aws = Some(aws::of_engine(self.listening_stdin.is_some()));
-        set(&mut config.cgroup_parent, &self.cgroup_parent);
+        self.set_cgroups(&mut config)?;
         set(&mut config.log_driver, &self.log_driver);
         set(&mut config.log_opts, &self.log_opts);
         set(&mut config.default_stop_timeout, &self.default_stop_timeout);
@@ -227,6 +228,34 @@ impl Settings {
             (None, Some(_)) => Some(Duration::from_secs(IDLE)),
         };
         Ok(config)
+    }
+
+    fn set_cgroups(&self, config: &mut EngineConfig) -> anyhow::Result<()> {
+        set(&mut config.cgroup_parent, &self.cgroup_parent);
+        for option in self.exec_opts.iter().flatten() {
+            config.systemd = match option.split_once('=') {
+                Some(("native.cgroupdriver", "cgroupfs")) => None,
+                Some(("native.cgroupdriver", "systemd")) => {
+                    Some(cgroup::Manager::system(cli::variable("DBUS_SYSTEM_BUS_ADDRESS").as_deref()))
+                }
+                Some(("native.cgroupdriver", other)) => {
+                    anyhow::bail!("native.cgroupdriver option {other} not supported")
+                }
+                _ => anyhow::bail!(
+                    "unknown exec-opt {option}: there is native.cgroupdriver=systemd or =cgroupfs"
+                ),
+            };
+        }
+        if config.systemd.is_some() {
+            match &self.cgroup_parent {
+                None => "system.slice".clone_into(&mut config.cgroup_parent),
+                Some(parent) => anyhow::ensure!(
+                    parent.ends_with(".slice"),
+                    "cgroup-parent for systemd cgroup should be a valid slice named as \"xxx.slice\""
+                ),
+            }
+        }
+        Ok(())
     }
 
     fn set_networks(&self, network: &mut network::NetworkConfig) -> anyhow::Result<()> {
@@ -297,6 +326,25 @@ mod tests {
         assert_eq!((config.default_shm_size, config.default_ulimits[0].hard), (128 << 20, 10));
         assert_eq!(config.log_opts["max-size"], "10m");
         assert_eq!(config.idle_timeout, None);
+    }
+
+    #[test]
+    fn systemd_keeps_cgroups_if_it_is_asked_to() {
+        let config = |options: &[&str], parent: Option<&str>| {
+            let exec_opts = Some(options.iter().map(|option| (*option).to_owned()).collect());
+            Settings { exec_opts, cgroup_parent: parent.map(str::to_owned), ..Settings::default() }
+                .engine_config()
+                .map(|config| (config.systemd.is_some(), config.cgroup_parent))
+                .map_err(|error| error.to_string())
+        };
+        let systemd = "native.cgroupdriver=systemd";
+        assert_eq!(config(&[], None), Ok((false, "/naru".to_owned())));
+        assert_eq!(config(&["native.cgroupdriver=cgroupfs"], Some("/x")), Ok((false, "/x".to_owned())));
+        assert_eq!(config(&[systemd], None), Ok((true, "system.slice".to_owned())));
+        assert_eq!(config(&[systemd], Some("mine.slice")), Ok((true, "mine.slice".to_owned())));
+        assert!(config(&[systemd], Some("/x")).unwrap_err().contains("xxx.slice"));
+        assert!(config(&["native.cgroupdriver=x"], None).unwrap_err().contains("option x not supported"));
+        assert!(config(&["what=ever"], None).unwrap_err().contains("unknown exec-opt what=ever"));
     }
 
     #[test]
