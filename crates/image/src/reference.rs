@@ -48,7 +48,7 @@ pub struct Reference {
 impl Reference {
     /// Parses what a user typed.
     pub fn parse(text: &str) -> Result<Reference, ReferenceError> {
-        if text.len() == 64 && is_hex(text) {
+        if looks_like_id(text) {
             return Err(ReferenceError::LooksLikeId(text.to_owned()));
         }
         let (registry, rest) = split_registry(text);
@@ -80,15 +80,14 @@ impl Reference {
         text
     }
 
-    /// The familiar form without tag and digest: `busybox`.
+    /// The familiar form without tag and digest: `busybox`. The whole name where less of it would mean another, or an id.
     pub fn familiar_name(&self) -> String {
-        if self.registry != DEFAULT_REGISTRY {
-            return format!("{}/{}", self.registry, self.repository);
-        }
-        match self.repository.strip_prefix(OFFICIAL) {
-            Some(name) if !name.contains('/') => name.to_owned(),
-            _ => self.repository.clone(),
-        }
+        let short = match self.repository.strip_prefix(OFFICIAL) {
+            Some(name) if !name.contains('/') => name,
+            _ => &self.repository,
+        };
+        let is_clear = split_registry(short) == (DEFAULT_REGISTRY, short) && !looks_like_id(short);
+        if self.registry == DEFAULT_REGISTRY && is_clear { short.to_owned() } else { self.name() }
     }
 
     /// Registry and repository: `docker.io/library/busybox`.
@@ -136,6 +135,10 @@ impl Reference {
             text.push_str(&digest.to_string());
         }
     }
+}
+
+fn looks_like_id(text: &str) -> bool {
+    text.len() == 64 && is_hex(text)
 }
 
 fn split_registry(text: &str) -> (&str, &str) {
@@ -302,6 +305,12 @@ mod tests {
         check("localhost:5000/app:x", "localhost:5000/app:x", "localhost:5000/app:x");
         check("ghcr.io/o/a_b/c--d.e", "ghcr.io/o/a_b/c--d.e", "ghcr.io/o/a_b/c--d.e");
         check("Host/app", "Host/app", "Host/app");
+        // Short, these would mean others.
+        for name in
+            ["docker.io/docker.io/app", "docker.io/localhost/app", &format!("docker.io/library/{HEX}")]
+        {
+            check(name, name, name);
+        }
         check("[::1]:5000/app", "[::1]:5000/app", "[::1]:5000/app");
         let digest = format!("busybox:1@sha256:{HEX}");
         check(&digest, &format!("docker.io/library/busybox:1@sha256:{HEX}"), &digest);
