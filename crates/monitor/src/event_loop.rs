@@ -23,7 +23,7 @@ use crate::timers::{Timer, Timers};
 /// The largest piece that is read at once. The one buffer of the monitor.
 const BUFFER: usize = 16 << 10;
 
-/// When a request counts as done: containers and sessions that live as briefly as that are not worth a system call.
+/// When a request, or coming up, counts as done: containers and sessions that live as briefly as that are not worth a system call.
 const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
 /// Everything a monitor is. Its parts are in the files that are named after them.
@@ -56,8 +56,11 @@ impl Monitor {
         let poller = Poller::new()?;
         let mut signals = Watched::new(&poller, signals, Token::Signals);
         signals.watch(Some(EventFlags::IN))?;
+        let mut timers = Timers::default();
+        // One that waits for its container for long must not be larger than one that has it.
+        timers.set(Timer::Settled, SETTLED_AFTER);
         Ok(Self {
-            timers: Timers::default(),
+            timers,
             buffer: vec![0; BUFFER].into_boxed_slice(),
             connections: Connections::new(&poller, control)?,
             tasks: BTreeMap::new(),
