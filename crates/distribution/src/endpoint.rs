@@ -57,6 +57,8 @@ pub(crate) struct Endpoint {
     pub headers: HeaderMap,
     /// The repository's name there, where it is another one.
     pub repository: Option<String>,
+    /// What is asked for there in place of a tag.
+    pub version: Option<String>,
     /// The registry that it stands in for, told as `?ns=`.
     pub namespace: Option<String>,
     /// How long a connection may take, where somebody said so.
@@ -83,6 +85,7 @@ impl Endpoint {
             certs: CertFiles::default(),
             headers: HeaderMap::new(),
             repository: None,
+            version: None,
             namespace: None,
             connect: None,
         }
@@ -101,7 +104,7 @@ pub(crate) async fn endpoints_for(
 ) -> Result<Vec<Endpoint>> {
     let config = registries.config();
     let rules = Rules::read(&config.registries_conf)?;
-    let rule = rules.find(&reference.name());
+    let rule = rules.find(reference);
     refuse_blocked(rule, &reference.registry)?;
     let registry = reference.registry.as_str();
     let mut endpoints = Vec::new();
@@ -126,7 +129,7 @@ pub(crate) async fn endpoints_for(
 pub(crate) async fn endpoints(registries: &Registries, registry: &str) -> Result<Vec<Endpoint>> {
     let config = registries.config();
     let rules = Rules::read(&config.registries_conf)?;
-    let rule = rules.find(registry);
+    let rule = rules.find_registry(registry);
     refuse_blocked(rule, registry)?;
     if let Some(hosts) = hosts_toml::find(&config.certs_dirs, registry)? {
         return server(registries, registry, &hosts.server).await;
@@ -243,7 +246,12 @@ async fn at_place(registries: &Registries, place: &Place, reference: &Reference)
     let repository = (place.repository != reference.repository).then(|| place.repository.clone());
     Ok(endpoints
         .into_iter()
-        .map(|endpoint| Endpoint { own, repository: repository.clone(), ..endpoint })
+        .map(|endpoint| Endpoint {
+            own,
+            repository: repository.clone(),
+            version: place.version.clone(),
+            ..endpoint
+        })
         .collect())
 }
 

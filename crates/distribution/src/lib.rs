@@ -30,6 +30,7 @@ mod repository;
 pub mod resolve;
 mod search;
 mod session;
+mod sessions;
 #[doc(hidden)]
 pub mod texts;
 mod tls;
@@ -49,3 +50,4 @@ pub use push::{PushOptions, push};
 pub use refusal::{Refusal, RefusalItem};
 pub use repository::{Document, Purpose, Repository};
 pub use search::{SearchHit, search};
+pub use sessions::hosts_in_place;

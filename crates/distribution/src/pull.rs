@@ -76,7 +76,11 @@ pub async fn pull(
     progress: &ProgressSink,
 ) -> Result<Pulled> {
     let mut last = None;
-    let endpoints = endpoints_for(registries, reference, Purpose::Pull).await?;
+    let asked = match options.all_tags {
+        true => reference.clone(),
+        false => reference.clone().with_default_tag(),
+    };
+    let endpoints = endpoints_for(registries, &asked, Purpose::Pull).await?;
     for endpoint in &endpoints {
         let from = From { endpoint: endpoint.clone(), others: &endpoints };
         match pull_from(store, reference, options, registries, progress, from).await {

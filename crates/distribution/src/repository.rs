@@ -12,19 +12,19 @@ use image::{Descriptor, Digest, MediaType, Reference};
 use crate::auth::Auth;
 use crate::blob_source::BlobSource;
 use crate::config::Registries;
-use crate::endpoint::{self, endpoints_for};
-use crate::error::{Cause, Error, Result};
+use crate::error::{Cause, Result};
 use crate::http::{Answer, Outgoing};
 use crate::progress::LayerStep;
-use crate::pull::may_fall_back;
 use crate::push::upload;
 use crate::session::{Access, Session};
+use crate::sessions::Sessions;
 
-/// A repository at its registry. Cheap to clone.
+/// A repository at its registry, read by way of its mirrors. Cheap to clone.
 #[derive(Clone)]
 pub struct Repository {
-    session: Arc<Session>,
+    sessions: Arc<Sessions>,
     registry: String,
+    path: String,
 }
 
 /// A manifest or index as the registry has it.
@@ -43,6 +43,8 @@ pub struct Purpose {
     pub write: bool,
     /// Repositories of the same registry that blobs may be mounted from.
     pub mount_from: Vec<String>,
+    /// The user's own logins at hosts in the registry's place ([`crate::hosts_in_place`]): nobody sees another one's.
+    pub logins: Vec<Auth>,
 }
 
 impl Repository {
@@ -54,24 +56,13 @@ impl Repository {
         purpose: &Purpose,
     ) -> Result<Repository> {
         let access = if purpose.write { Access::PullPush } else { Access::Pull };
-        let mut last = None;
-        let wanted = if purpose.write { endpoint::Purpose::Push } else { endpoint::Purpose::Pull };
-        let all = endpoints_for(registries, reference, wanted).await?;
-        // What a mirror lacks would look as if it were nowhere: one place has to answer for all of it.
-        let has_own = all.iter().any(|endpoint| endpoint.own);
-        for endpoint in all.into_iter().filter(|endpoint| endpoint.own || !has_own) {
-            match Session::open(registries, endpoint.clone(), &reference.repository, auth, access).await {
-                Ok(mut session) => {
-                    session.also_pull(purpose.mount_from.iter().cloned());
-                    let registry = reference.registry.clone();
-                    return Ok(Repository { session: Arc::new(session), registry });
-                }
-                Err(error) if may_fall_back(&endpoint, &error) => last = Some(error),
-                Err(error) => return Err(error),
-            }
-        }
-        let none = || Error::Configuration(format!("no endpoints found for {}", reference.familiar_name()));
-        Err(last.unwrap_or_else(none))
+        let auths = (auth.cloned(), purpose.logins.clone());
+        let sessions = Sessions::open(registries, reference, auths, access, &purpose.mount_from).await?;
+        Ok(Repository {
+            sessions: Arc::new(sessions),
+            registry: reference.registry.clone(),
+            path: reference.repository.clone(),
+        })
     }
 
     /// The registry's name, as references have it.
@@ -81,12 +72,14 @@ impl Repository {
 
     /// The repository's path at its registry.
     pub fn path(&self) -> &str {
-        &self.session.repository
+        &self.path
     }
 
     /// A manifest or index by tag or digest, checked.
     pub async fn document(&self, tag_or_digest: &str) -> Result<Document> {
-        let fetched = self.session.manifest(tag_or_digest).await?;
+        let by_tag = tag_or_digest.parse::<Digest>().is_err();
+        let fetch = |session: Arc<Session>| async move { session.manifest(tag_or_digest).await };
+        let fetched = self.sessions.with(by_tag, fetch).await?;
         let size = fetched.bytes.len() as u64;
         let descriptor = Descriptor::new(fetched.media_type, fetched.digest, size);
         Ok(Document { descriptor, bytes: fetched.bytes })
@@ -94,7 +87,8 @@ impl Repository {
 
     /// Whether there is a manifest under this tag or digest.
     pub async fn has_document(&self, tag_or_digest: &str) -> Result<bool> {
-        Ok(self.session.head_manifest(tag_or_digest).await?.is_some())
+        let (_, session) = self.sessions.current().await?;
+        Ok(session.head_manifest(tag_or_digest).await?.is_some())
     }
 
     /// Stores a manifest or index under a tag or its digest; whatever it names must be there.
@@ -104,17 +98,20 @@ impl Repository {
         media_type: &MediaType,
         bytes: &[u8],
     ) -> Result<Digest> {
-        put_manifest(&self.session, tag_or_digest, media_type, bytes).await
+        let (_, session) = self.sessions.current().await?;
+        put_manifest(&session, tag_or_digest, media_type, bytes).await
     }
 
     /// A small blob, checked.
     pub async fn small_blob(&self, digest: &Digest, limit: usize) -> Result<Bytes> {
-        self.session.small_blob(digest, limit).await
+        let fetch = |session: Arc<Session>| async move { session.small_blob(digest, limit).await };
+        self.sessions.with(false, fetch).await
     }
 
     /// Whether a blob is there.
     pub async fn has_blob(&self, blob: &Descriptor) -> Result<bool> {
-        upload::exists(&self.session, blob).await
+        let (_, session) = self.sessions.current().await?;
+        upload::exists(&session, blob).await
     }
 
     /// Makes sure that a blob is there: mounted from another repository of this registry, or uploaded.
@@ -126,7 +123,8 @@ impl Repository {
         show: &(dyn Fn(LayerStep) + Sync),
     ) -> Result<()> {
         let mount_from: Vec<String> = mount_from.map(str::to_owned).into_iter().collect();
-        upload::blob(&self.session, blob, source, &mount_from, &|step| show(step)).await
+        let (_, session) = self.sessions.current().await?;
+        upload::blob(&session, blob, source, &mount_from, &|step| show(step)).await
     }
 
     /// A blob's bytes. Not checked: whoever takes them has to hash them anyway.
@@ -135,9 +133,10 @@ impl Repository {
         BlobSource::new(move |offset| repository.stream(blob.clone(), offset))
     }
 
-    /// Goes on where a connection broke, as long as there is progress in between.
+    /// Goes on where a connection broke, as long as there is progress in between or another place to ask.
     fn stream(&self, blob: Descriptor, offset: u64) -> BoxStream<'static, io::Result<Bytes>> {
-        let reading = Reading { session: Arc::clone(&self.session), blob, offset, answer: None, failures: 0 };
+        let sessions = Arc::clone(&self.sessions);
+        let reading = Reading { sessions, at: 0, blob, offset, answer: None, failures: 0 };
         stream::try_unfold(reading, |mut reading| async move {
             let piece = reading.next().await.map_err(|error| io::Error::other(error.message()))?;
             Ok(piece.map(|piece| (piece, reading)))
@@ -153,7 +152,7 @@ pub(crate) async fn put_manifest(
     media_type: &MediaType,
     bytes: &[u8],
 ) -> Result<Digest> {
-    let uri = session.uri(&format!("manifests/{name}"))?;
+    let uri = session.uri(&format!("manifests/{}", session.there(name)))?;
     let request = Outgoing::new(Method::PUT, uri)
         .header(header::CONTENT_TYPE, media_type.as_str())
         .body(bytes.to_vec().into());
@@ -173,7 +172,9 @@ pub(crate) async fn put_manifest(
 
 /// A download under way.
 struct Reading {
-    session: Arc<Session>,
+    sessions: Arc<Sessions>,
+    /// The place that was asked last.
+    at: usize,
     blob: Descriptor,
     offset: u64,
     answer: Option<Answer>,
@@ -200,10 +201,14 @@ impl Reading {
             };
             self.answer = None;
             self.failures += 1;
-            if self.failures >= self.session.http.retry.attempts || !error.is_transient() {
+            let retry = self.sessions.retry();
+            if self.failures < retry.attempts && error.is_transient() {
+                tokio::time::sleep(retry.delay(self.failures)).await;
+            } else if self.sessions.leave(self.at, &error) {
+                self.failures = 0;
+            } else {
                 return Err(error);
             }
-            tokio::time::sleep(self.session.http.retry.delay(self.failures)).await;
         }
     }
 
@@ -217,13 +222,15 @@ impl Reading {
         }
     }
 
-    async fn request(&self) -> Result<Answer> {
-        let uri = self.session.uri(&format!("blobs/{}", self.blob.digest))?;
+    async fn request(&mut self) -> Result<Answer> {
+        let (at, session) = self.sessions.current().await?;
+        self.at = at;
+        let uri = session.uri(&format!("blobs/{}", self.blob.digest))?;
         let mut request = Outgoing::get(uri);
         if self.offset > 0 {
             request = request.header(header::RANGE, format!("bytes={}-", self.offset));
         }
-        let mut answer = self.session.send(request).await?;
+        let mut answer = session.send(request).await?;
         match answer.status() {
             StatusCode::PARTIAL_CONTENT => Ok(answer),
             status if status.is_success() => {

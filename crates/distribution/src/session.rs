@@ -168,9 +168,17 @@ impl Session {
         }
     }
 
+    /// What a tag or digest is called at this endpoint.
+    pub fn there<'a>(&'a self, reference: &'a str) -> &'a str {
+        match &self.endpoint.version {
+            Some(version) if reference.parse::<Digest>().is_err() => version,
+            _ => reference,
+        }
+    }
+
     /// The digest behind a tag, where the registry tells it without sending the manifest (Docker Hub does not count that).
     pub async fn head_manifest(&self, tag: &str) -> Result<Option<Digest>> {
-        let request = self.manifest_request(Method::HEAD, tag)?;
+        let request = self.manifest_request(Method::HEAD, self.there(tag))?;
         let answer = self.send(request).await?;
         if !answer.status().is_success() {
             return Ok(None);
@@ -180,6 +188,7 @@ impl Session {
 
     /// A manifest or index by tag or digest. Bytes asked for by digest are checked against it.
     pub async fn manifest(&self, reference: &str) -> Result<Fetched> {
+        let reference = self.there(reference);
         let request = self.manifest_request(Method::GET, reference)?;
         let answer = self.send(request).await?;
         if !answer.status().is_success() {

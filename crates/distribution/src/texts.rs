@@ -24,7 +24,7 @@ pub fn registries(text: &str) -> bool {
     }
     for name in ["alpine", "me/app:1", "a.b.example:5000/x/y", "localhost/z"] {
         let Ok(reference) = Reference::parse(name) else { continue };
-        if let Some(rule) = rules.find(&reference.name()) {
+        if let Some(rule) = rules.find(&reference) {
             let _ = (rule.mirrors(&reference), rule.location(&reference));
         }
     }

@@ -1,6 +1,6 @@
 //! The `registries.conf` of Podman, Skopeo and their kin: prefixes of image names, where they really are, and their mirrors.
 //!
-//! Of the prefixes that an image name begins with, the longest decides. Format: containers-registries.conf(5), version 2; drop-ins:
+//! Of the prefixes that an image name begins with, the longest decides; one with a tag or digest is for that image alone. Format: containers-registries.conf(5), version 2; drop-ins:
 //! containers-registries.conf.d(5). Short names are Docker's here, so `unqualified-search-registries` and aliases have no effect.
 
 use std::path::{Path, PathBuf};
@@ -50,6 +50,8 @@ pub(crate) struct Place {
     /// `host[:port]`.
     pub host: String,
     pub repository: String,
+    /// The tag or digest there, where it is another one.
+    pub version: Option<String>,
     pub insecure: bool,
 }
 
@@ -105,9 +107,19 @@ impl Rules {
         Ok(())
     }
 
-    /// The table that decides about an image name (`host/repository`, perhaps with tag or digest).
-    pub fn find(&self, name: &str) -> Option<&Rule> {
-        let matching = self.0.iter().filter_map(|rule| Some((matched(&rule.prefix, name)?, rule)));
+    /// The table that decides about an image.
+    pub fn find(&self, reference: &Reference) -> Option<&Rule> {
+        self.longest(&names(reference))
+    }
+
+    /// The table that decides about a registry as a whole.
+    pub fn find_registry(&self, registry: &str) -> Option<&Rule> {
+        self.longest(&[registry.to_owned()])
+    }
+
+    fn longest(&self, names: &[String]) -> Option<&Rule> {
+        let covered = |rule: &Rule| names.iter().filter_map(|name| matched(&rule.prefix, name)).max();
+        let matching = self.0.iter().filter_map(|rule| Some((covered(rule)?, rule)));
         matching.max_by_key(|(length, _)| *length).map(|(_, rule)| rule)
     }
 }
@@ -169,6 +181,7 @@ impl Rule {
     /// `location` in the prefix's place.
     fn place(&self, reference: &Reference, location: &str, insecure: bool) -> Result<Place> {
         let name = reference.name();
+        let is_whole = has_version(&self.prefix);
         let rest = match self.prefix.strip_prefix('*') {
             // The whole host is replaced.
             Some(_) => &name[reference.registry.len()..],
@@ -177,7 +190,15 @@ impl Rule {
         let whole = format!("{location}{rest}");
         let invalid =
             || Error::Configuration(format!("registries.conf makes {name} into {whole:?}, which is no name"));
-        let (host, repository) = whole.split_once('/').ok_or_else(invalid)?;
+        // In place of one tag or digest another may stand; without one, what was asked for is asked for there.
+        let parsed = (is_whole && has_version(location)).then(|| Reference::parse(&whole));
+        let version = match parsed.transpose().map_err(|_| invalid())? {
+            Some(Reference { digest: Some(digest), .. }) => Some(digest.to_string()),
+            Some(Reference { tag, .. }) => tag,
+            None => None,
+        };
+        let path = if version.is_some() { without_version(&whole) } else { &whole };
+        let (host, repository) = path.split_once('/').ok_or_else(invalid)?;
         let is_name = !host.is_empty()
             && repository.split('/').all(|part| {
                 !part.is_empty()
@@ -186,7 +207,29 @@ impl Rule {
         if !is_name || host.contains('@') {
             return Err(invalid());
         }
-        Ok(Place { host: host.to_owned(), repository: repository.to_owned(), insecure })
+        Ok(Place { host: host.to_owned(), repository: repository.to_owned(), version, insecure })
+    }
+}
+
+/// What prefixes are compared with: the name alone, and with tag and digest.
+fn names(reference: &Reference) -> Vec<String> {
+    let name = reference.name();
+    let tag = reference.tag.iter().map(|tag| format!("{name}:{tag}"));
+    let digest = reference.digest.iter().map(|digest| format!("{name}@{digest}"));
+    let versions: Vec<String> = tag.chain(digest).collect();
+    [name.clone()].into_iter().chain(versions).collect()
+}
+
+/// Whether a prefix or location ends in a tag or a digest; the colon before a port is none.
+fn has_version(text: &str) -> bool {
+    without_version(text).len() < text.len()
+}
+
+fn without_version(text: &str) -> &str {
+    let name = text.split('@').next().unwrap_or_default();
+    match (name.rfind(':'), name.find('/')) {
+        (Some(colon), Some(_)) if !name[colon..].contains('/') => &name[..colon],
+        _ => name,
     }
 }
 
@@ -215,9 +258,11 @@ mod tests {
         let rules = rules(text);
         let reference = Reference::parse(name).unwrap();
         let shown = |place: Place| {
-            format!("{}/{}{}", place.host, place.repository, if place.insecure { " insecure" } else { "" })
+            let version = place.version.map(|version| format!(" {version}")).unwrap_or_default();
+            let insecure = if place.insecure { " insecure" } else { "" };
+            format!("{}/{}{version}{insecure}", place.host, place.repository)
         };
-        let rule = rules.find(&reference.name());
+        let rule = rules.find(&reference);
         let found: Vec<String> = rule
             .map_or_else(Vec::new, |rule| rule.mirrors(&reference).unwrap())
             .into_iter()
@@ -264,8 +309,31 @@ mod tests {
         check(BOTH, "a.corp.example/x/y", &[], Some("proxy.example/corp/x/y"));
         check(BOTH, "corp.example/x/y", &[], None);
         check(BOTH, "a.lab.corp.example/x", &[], None);
-        assert!(rules(BOTH).find("a.lab.corp.example/x").unwrap().insecure);
-        assert_eq!(rules(BOTH).find("ghcr.io/x"), None);
+        let find = |name: &str| rules(BOTH).find(&Reference::parse(name).unwrap()).cloned();
+        assert!(find("a.lab.corp.example/x").unwrap().insecure);
+        assert_eq!(find("ghcr.io/x"), None);
+    }
+
+    #[test]
+    fn a_prefix_may_be_one_tag_or_one_digest() {
+        let text = format!(
+            "[[registry]]\nlocation='docker.io'\n[[registry.mirror]]\nlocation='m.example'\n\
+             [[registry]]\nprefix='docker.io/library/busybox:1.36'\nlocation='pinned.example:5000/tools/busybox'\n\
+             [[registry.mirror]]\nlocation='other.example/busybox:1.36-musl'\n\
+             [[registry]]\nprefix='docker.io/library/busybox:1.37'\nlocation='pinned.example/busybox@{DIGEST}'\n\
+             [[registry]]\nprefix='docker.io/library/busybox@{DIGEST}'\nlocation='digests.example/busybox'\n\
+             [[registry]]\nprefix='localhost:5000'\nlocation='ports.example'\n"
+        );
+        let pinned = Some("pinned.example:5000/tools/busybox");
+        check(&text, "busybox:1.36", &["other.example/busybox 1.36-musl"], pinned);
+        check(&text, "busybox:1.36.1", &["m.example/library/busybox"], None);
+        check(&text, "busybox", &["m.example/library/busybox"], None);
+        check(&text, "busybox:1.37", &[], Some(&format!("pinned.example/busybox {DIGEST}")));
+        check(&text, &format!("busybox@{DIGEST}"), &[], Some("digests.example/busybox"));
+        check(&text, "localhost:5000/a/b:1.36", &[], Some("ports.example/a/b"));
+        let wrong = "[[registry]]\nprefix='a.example/b'\nlocation='c.example/d:1'\n";
+        let reference = Reference::parse("a.example/b:1").unwrap();
+        assert!(rules(wrong).find(&reference).unwrap().location(&reference).is_err());
     }
 
     #[test]
@@ -291,10 +359,10 @@ mod tests {
         let paths = [main, folder.path().to_owned(), folder.path().join("missing.conf")];
         let rules = Rules::read(&paths).unwrap();
         let reference = Reference::parse("a.example/x").unwrap();
-        let rule = rules.find("a.example/x").unwrap();
+        let rule = rules.find(&reference).unwrap();
         assert!(!rule.blocked);
         assert_eq!(rule.location(&reference).unwrap().unwrap().host, "c.example");
-        assert!(rules.find("b.example/x").unwrap().blocked);
+        assert!(rules.find_registry("b.example").unwrap().blocked);
         write("30-broken.conf", "[[registry]]\ninsecure=true\n");
         let error = Rules::read(&paths).unwrap_err().message();
         assert!(error.ends_with("30-broken.conf: a [[registry]] needs a location"), "{error}");

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use distribution::RegistriesConfig;
+use futures_util::StreamExt as _;
 use testkit::{Ca, Entry, Fault, ImageSpec, LayerSpec, Proxy, Registry, When};
 
 use crate::world::{World, config, reference};
@@ -213,4 +214,95 @@ async fn registries_conf_moves_mirrors_and_blocks() {
         distribution::push(&world.store, &name, &options, &world.registries, &world.sink()).await.unwrap();
     assert_eq!(pushed.len(), 1);
     assert_eq!((main.count("PUT", "/v2/group/app/manifests/1"), mirror.count("PUT", "")), (1, 0));
+}
+
+#[tokio::test]
+async fn registries_conf_moves_one_tag_and_one_digest() {
+    let folder = tempfile::tempdir().unwrap();
+    let (usual, pinned) = (Registry::start(), Registry::start());
+    image().push(usual.address(), "app:1");
+    image().push(usual.address(), "app:10");
+    let pushed = image().push(pinned.address(), "tools/app:one");
+    let (usual, pinned) = (Proxy::start(usual.address()), Proxy::start(pinned.address()));
+    let digest = pushed.digest.to_string();
+    let world = with_conf(
+        folder.path(),
+        &format!(
+            "[[registry]]\nprefix = \"{NAME}\"\nlocation = \"{usual}\"\n\
+             [[registry]]\nprefix = \"{NAME}/app:1\"\nlocation = \"{pinned}/tools/app:one\"\n\
+             [[registry]]\nprefix = \"{NAME}/app:2\"\nlocation = \"{pinned}/tools/app@{digest}\"\n\
+             [[registry]]\nprefix = \"{NAME}/app@{digest}\"\nlocation = \"{pinned}/tools/app\"\n",
+            usual = usual.host(),
+            pinned = pinned.host()
+        ),
+    );
+    world.pull(&format!("{NAME}/app:1")).await.unwrap();
+    assert_eq!((usual.count("", "/manifests/"), pinned.count("HEAD", "/v2/tools/app/manifests/one")), (0, 1));
+    let pulled = world.pull(&format!("{NAME}/app:2")).await.unwrap();
+    assert!(pulled.record.names.contains(&reference(&format!("{NAME}/app:2"))));
+    world.pull(&format!("{NAME}/app@{digest}")).await.unwrap();
+    assert_eq!(usual.count("", "/manifests/"), 0);
+    // Neither a longer tag nor another digest is meant.
+    world.pull(&format!("{NAME}/app:10")).await.unwrap();
+    assert_eq!(usual.count("HEAD", "/v2/app/manifests/10"), 1);
+    // A push goes to the same name.
+    let options = distribution::PushOptions::default();
+    let name = reference(&format!("{NAME}/app:1"));
+    distribution::push(&world.store, &name, &options, &world.registries, &world.sink()).await.unwrap();
+    assert_eq!(pinned.count("PUT", "/v2/tools/app/manifests/one"), 1);
+}
+
+#[tokio::test]
+async fn a_repository_is_read_by_way_of_mirrors_each_with_its_own_login() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Registry::builder().htpasswd("me", "secret").start();
+    let credentials = ["--dest-tls-verify=false", "--dest-creds=me:secret"];
+    image().push_with_skopeo(&format!("{}/app:1", upstream.host()), &credentials);
+    let behind = Registry::builder().htpasswd("me", "mirror").start();
+    let credentials = ["--dest-tls-verify=false", "--dest-creds=me:mirror"];
+    image().push_with_skopeo(&format!("{}/app:1", behind.host()), &credentials);
+    let (server, mirror) = (Proxy::start(upstream.address()), Proxy::start(behind.address()));
+    let text = format!(
+        "server = \"{}\"\n[host.\"http://127.0.0.1:1\"]\n[host.\"{}\"]\n",
+        server.url(),
+        mirror.url()
+    );
+    let world = with_hosts(folder.path(), &text);
+    let name = reference(&format!("{NAME}/app:1"));
+    let hosts = distribution::hosts_in_place(&world.registries, &name).await.unwrap();
+    assert!(hosts.contains(&mirror.host()), "{hosts:?}");
+    let login = |password: &str, host: &str| {
+        let own = crate::world::user("me", password);
+        distribution::Auth { server_address: host.to_owned(), ..own }
+    };
+    let purpose =
+        distribution::Purpose { logins: vec![login("mirror", &mirror.host())], ..Default::default() };
+    let auth = login("secret", NAME);
+    let repository =
+        distribution::Repository::open(&world.registries, &name, Some(&auth), &purpose).await.unwrap();
+    let document = repository.document("1").await.unwrap();
+    let manifest = image::Manifest::parse(&document.bytes).unwrap();
+    repository.small_blob(&manifest.config.digest, 1 << 20).await.unwrap();
+    assert_eq!((mirror.count("GET", "/blobs/"), server.seen().len()), (1, 0));
+
+    // The mirror breaks off within a blob, and has nothing more to say: the registry has the rest.
+    let layer = manifest.layers.last().unwrap();
+    let part = layer.digest.to_string();
+    mirror.fault(When::path(&part).times(1), Fault::Cut { after: 100_000 });
+    let body = String::new();
+    mirror.fault(When::path(&part), Fault::Status { code: 404, headers: Vec::new(), body });
+    let mut stream = repository.blob(layer).from(0);
+    let mut hasher = image::Hasher::new(layer.digest.algorithm());
+    while let Some(piece) = stream.next().await {
+        hasher.update(&piece.unwrap());
+    }
+    assert_eq!(hasher.finish(), layer.digest);
+    assert_eq!(server.count("GET", &part), 1);
+
+    let shown = |proxy: &Proxy| -> Vec<String> {
+        proxy.seen().iter().filter_map(|request| request.header("authorization").map(str::to_owned)).collect()
+    };
+    let (at_mirror, at_server) = (shown(&mirror), shown(&server));
+    assert!(!at_mirror.is_empty() && at_mirror.iter().all(|value| value == "Basic bWU6bWlycm9y"));
+    assert!(!at_server.is_empty() && at_server.iter().all(|value| value == "Basic bWU6c2VjcmV0"));
 }

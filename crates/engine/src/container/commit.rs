@@ -130,7 +130,12 @@ impl Commit {
         };
         let (mut image, mut layers) = match &parent {
             Some(id) => {
-                let manifest = self.store.image_by_id(id)?.manifest;
+                // An image for another platform than its name stands for has no entry of its own.
+                let own = self.record.manifest.as_ref().and_then(|manifest| manifest.digest.parse().ok());
+                let manifest = match own {
+                    Some(manifest) => manifest,
+                    None => self.store.image_by_id(id)?.manifest,
+                };
                 (ImageConfig::clone(&*self.store.config(id)?), self.store.manifest(&manifest)?.layers.clone())
             }
             None => {

@@ -116,11 +116,12 @@ fn reference(image: &str) -> anyhow::Result<Reference> {
     Ok(Reference::parse(image)?.with_default_tag())
 }
 
-/// A 404 about the image, and not about a network or a volume.
+/// A 404 about the image, or about its being here for the wanted platform, and not about a network or a volume.
 fn lacks_image(error: &anyhow::Error) -> bool {
+    let texts = ["No such image", "does not match the specified platform"];
     error
         .downcast_ref::<client::Error>()
-        .is_some_and(|error| error.is_not_found() && error.message().contains("No such image"))
+        .is_some_and(|error| error.is_not_found() && texts.iter().any(|text| error.message().contains(text)))
 }
 
 /// `--cidfile`: made before the container, so that two commands cannot share one; removed when it stays empty.

@@ -1,7 +1,7 @@
 //! Registries that this process speaks to itself, without an engine: the engine's own settings for them, the user's
 //! credentials.
 
-use distribution::{Purpose, Registries, Repository};
+use distribution::{Purpose, Registries, Repository, hosts_in_place};
 use image::Reference;
 
 use super::{Context, registry_auth};
@@ -25,7 +25,20 @@ impl<'a> Access<'a> {
     pub async fn open(&self, reference: &Reference, purpose: &Purpose) -> anyhow::Result<Repository> {
         let needed = if purpose.write { registry_auth::Purpose::Write } else { registry_auth::Purpose::Read };
         let auth = registry_auth::find(self.context, &reference.registry, needed).await?;
-        let opened = Repository::open(&self.registries, reference, auth.as_ref(), purpose).await;
+        let mut purpose = purpose.clone();
+        for host in self.mirrors(reference, &purpose).await? {
+            let login = registry_auth::find(self.context, &host, registry_auth::Purpose::Read).await?;
+            purpose.logins.extend(login);
+        }
+        let opened = Repository::open(&self.registries, reference, auth.as_ref(), &purpose).await;
         opened.map_err(|error| anyhow::Error::msg(error.message()))
+    }
+
+    async fn mirrors(&self, reference: &Reference, purpose: &Purpose) -> anyhow::Result<Vec<String>> {
+        if purpose.write {
+            return Ok(Vec::new());
+        }
+        let hosts = hosts_in_place(&self.registries, reference).await;
+        hosts.map_err(|error| anyhow::Error::msg(error.message()))
     }
 }

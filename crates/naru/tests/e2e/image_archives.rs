@@ -150,6 +150,50 @@ fn a_pushed_image_has_the_digest_it_was_pulled_with() {
     );
 }
 
+#[test]
+fn a_platform_that_is_here_is_run_without_a_registry() {
+    let world = World::empty();
+    let registry = Registry::start(&world);
+    let (layout, _) = two_platforms(&world);
+    let source = format!("oci:{}:latest", layout.display());
+    let name = format!("{HOST}/team/app:1");
+    world.naru(["image", "copy", "--all", &source, &name]).ok();
+    let (here, other) = match testkit_arch() {
+        "arm64" => ("linux/arm64", "linux/amd64"),
+        _ => ("linux/amd64", "linux/arm64"),
+    };
+    let run = |platform: &str, more: &[&str]| {
+        let words = ["run", "--rm", "--network", "none", "--platform", platform];
+        world.naru(words.iter().chain(more).copied().chain([name.as_str(), "cat", "/etc/motd"]))
+    };
+    let asked = format!("Unable to find image '{name}' locally");
+    assert!(run(here, &[]).stderr.contains(&asked), "the first is pulled");
+    run(other, &["--pull", "never"]).fails(125, "was found but does not match the specified platform");
+    let second = run(other, &[]);
+    assert!(second.stderr.contains(&asked), "so is the second: {}", second.stderr);
+    assert_eq!(second.ok(), "hi\n");
+
+    // Now both are here, and nobody is asked for either.
+    drop(registry);
+    for platform in [here, other, here] {
+        let ran = run(platform, &[]);
+        assert_eq!(ran.stderr, "", "{platform}");
+        assert_eq!(ran.ok(), "hi\n");
+    }
+    let id = |platform: &str| {
+        world.naru(["image", "inspect", "--platform", platform, "-f", "{{.Id}}", &name]).line()
+    };
+    for platform in [here, other] {
+        let created = world.docker(["create", "--name", "one", "--platform", platform, &name, "true"]);
+        created.ok();
+        assert_eq!(world.docker(["inspect", "-f", "{{.Image}}", "one"]).line(), id(platform));
+        world.docker(["commit", "one", "made"]).ok();
+        let arch = world.naru(["image", "inspect", "-f", "{{.Os}}/{{.Architecture}}", "made"]).line();
+        assert_eq!(arch, platform);
+        world.naru(["rm", "one"]).ok();
+    }
+}
+
 /// The digest of this platform's manifest behind a name.
 fn skopeo_manifest(world: &World, name: &str) -> String {
     let raw = run(world.command("skopeo").args([

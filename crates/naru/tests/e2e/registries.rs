@@ -158,3 +158,32 @@ fn an_operators_registries_conf_moves_docker_hub() {
     run(naru().args(["pull", "blocked.example/x"]))
         .fails(1, "registry blocked.example is blocked in registries.conf");
 }
+
+#[test]
+fn what_only_a_mirror_has_is_copied_and_looked_at_with_the_login_for_the_mirror() {
+    let world = World::empty();
+    let mirror = "127.0.0.1:5002";
+    let _registry = registry(&world, 5002, Some(("me", "secret")));
+    let conf = world.path("registries.conf");
+    let naru =
+        |words: &[&str]| run(world.naru_command().args(words).env("CONTAINERS_REGISTRIES_CONF", &conf));
+    naru(&["load", "-q", "-i", crate::world::busybox_archive().to_str().expect("UTF-8")]).ok();
+    naru(&["login", "-u", "me", "-p", "secret", mirror]).ok();
+    let there = format!("{mirror}/cache/team/app:1");
+    naru(&["tag", "busybox", &there]).ok();
+    naru(&["push", "-q", &there]).ok();
+    let text = format!(
+        "[[registry]]\nlocation = 'upstream.invalid'\n[[registry.mirror]]\nlocation = '127.0.0.1:1'\n\
+         [[registry.mirror]]\nlocation = '{mirror}/cache'\n"
+    );
+    std::fs::write(&conf, text).unwrap();
+
+    let name = "upstream.invalid/team/app:1";
+    let manifest = naru(&["manifest", "inspect", name]).ok();
+    assert_eq!(manifest, naru(&["manifest", "inspect", &there]).ok());
+    naru(&["manifest", "create", "upstream.invalid/team/list:1", name]).ok();
+    let layout = format!("oci:{}:latest", world.path("copied").display());
+    naru(&["image", "copy", name, &layout]).ok();
+    naru(&["logout", mirror]).ok();
+    assert_ne!(naru(&["manifest", "inspect", name]).code, 0, "without a login nobody gives it");
+}

@@ -146,13 +146,21 @@ impl Engine {
             }
             found => found?,
         };
+        // A name stands for one platform; another one of its index will do as well, if all of it is here.
+        let image = match platform {
+            None => image,
+            Some(wanted) => match self.store.image_for(&image, wanted)? {
+                Some(found) => found,
+                None => {
+                    let actual = self.store.config(&image.id)?.platform();
+                    return Err(Error::not_found(format!(
+                        "image with reference {name} was found but does not match the specified platform: wanted {wanted}, actual: {actual}"
+                    )));
+                }
+            },
+        };
         let config = self.store.config(&image.id)?;
         let actual = config.platform();
-        if let Some(wanted) = platform.filter(|wanted| !wanted.matches(&actual)) {
-            return Err(Error::not_found(format!(
-                "image with reference {name} was found but does not match the specified platform: wanted {wanted}, actual: {actual}"
-            )));
-        }
         record.image_id = image.id.to_string();
         record.manifest = Some(OciDescriptor {
             media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),

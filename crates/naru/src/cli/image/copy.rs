@@ -151,7 +151,11 @@ async fn open_destination(
                 }
                 _ => None,
             };
-            let purpose = Purpose { write: true, mount_from: mount_from.clone().into_iter().collect() };
+            let purpose = Purpose {
+                write: true,
+                mount_from: mount_from.clone().into_iter().collect(),
+                ..Purpose::default()
+            };
             let repository = access.open(&reference, &purpose).await?;
             Destination::Registry { repository, tag: reference.tag.unwrap_or_default(), mount_from }
         }

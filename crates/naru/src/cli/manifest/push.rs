@@ -37,7 +37,7 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
     let mut mount_from: Vec<String> = elsewhere.iter().map(|(_, from)| from.repository.clone()).collect();
     mount_from.sort();
     mount_from.dedup();
-    let repository = access.open(&list, &Purpose { write: true, mount_from }).await?;
+    let repository = access.open(&list, &Purpose { write: true, mount_from, ..Purpose::default() }).await?;
     for (manifest, from) in elsewhere {
         let source = access.open(&from, &Purpose::default()).await?;
         bring(manifest, &source, &repository).await?;
