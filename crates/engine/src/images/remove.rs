@@ -124,7 +124,7 @@ impl Removal {
         let mut by_name = false;
         if is_id_prefix(&record.id, name) {
             if is_single(&record) {
-                self.check(&record.id, self.force, false)?;
+                self.check(&self.ids(&record)?, self.force, false)?;
             }
         } else {
             self.remove_name(name, &record, &mut done)?;
@@ -145,14 +145,14 @@ impl Removal {
             Error::not_found(format!("image {name} does not provide the specified platform ({platform})"))
         })?;
         let id = self.store.manifest(&manifest.digest)?.config.digest.clone();
-        self.check(&id, self.force, false)?;
+        self.check(&[id], self.force, false)?;
         Ok(self.store.remove_platform(&record, &manifest.digest)?)
     }
 
     fn remove_name(&self, name: &str, record: &ImageRecord, done: &mut Vec<Deleted>) -> Result<()> {
         if !self.force
             && is_single(record)
-            && let Some(container) = self.users(&record.id).next()
+            && let Some(container) = self.users(&self.ids(record)?).next()
         {
             return Err(Error::conflict(format!(
                 "conflict: unable to remove repository reference {name:?} (must force) - container {} is using its referenced \
@@ -180,9 +180,10 @@ impl Removal {
     /// `quiet`: a conflict ends the removal without an error, unless the user would wonder.
     fn remove_image(&self, id: &Digest, force: bool, quiet: bool, done: &mut Vec<Deleted>) -> Result<()> {
         let record = self.store.image(&id.to_string())?;
-        if let Err(conflict) = self.check(id, force, true) {
+        let ids = self.ids(&record)?;
+        if let Err(conflict) = self.check(&ids, force, true) {
             let dangling = references(&record).next().is_none();
-            let used = self.users(id).next().is_some();
+            let used = self.users(&ids).next().is_some();
             return if quiet && (!dangling || used) { Ok(()) } else { Err(conflict) };
         }
         done.extend(self.store.delete_image(id)?);
@@ -192,15 +193,34 @@ impl Removal {
         }
     }
 
-    /// Whether an image may go. `names`: names pointing to it count as a (soft) conflict.
-    fn check(&self, id: &Digest, force: bool, names: bool) -> Result<()> {
+    /// The image's id, and those of what goes with it: other platforms of its index that have no entry of their own.
+    fn ids(&self, record: &ImageRecord) -> Result<Vec<Digest>> {
+        let mut ids = vec![record.id.clone()];
+        if !record.target.media_type.is_index() {
+            return Ok(ids);
+        }
+        for entry in self.store.index_entries(&record.target)? {
+            if !entry.is_here || entry.descriptor.is_attestation() {
+                continue;
+            }
+            let id = self.store.manifest(&entry.descriptor.digest)?.config.digest.clone();
+            if self.store.image_by_id(&id).is_err() {
+                ids.push(id);
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Whether an image may go, the first of `ids`. `names`: names pointing to it count as a (soft) conflict.
+    fn check(&self, ids: &[Digest], force: bool, names: bool) -> Result<()> {
+        let Some(id) = ids.first() else { return Ok(()) };
         let conflict = |how: &str, why: String| {
             Err(Error::conflict(format!("conflict: unable to delete {} ({how}) - {why}", id.short())))
         };
         if !self.store.children(id)?.is_empty() {
             return conflict("cannot be forced", "image has dependent child images".to_owned());
         }
-        if let Some(container) = self.users(id).find(|container| container.is_running) {
+        if let Some(container) = self.users(ids).find(|container| container.is_running) {
             let why = format!("image is being used by running container {}", short(&container.id));
             return conflict("cannot be forced", why);
         }
@@ -210,18 +230,18 @@ impl Removal {
         if names && !is_single(&self.store.image(&id.to_string())?) {
             return conflict("must be forced", "image is referenced in multiple repositories".to_owned());
         }
-        if let Some(container) = self.users(id).next() {
+        if let Some(container) = self.users(ids).next() {
             let why = format!("image is being used by stopped container {}", short(&container.id));
             return conflict("must be forced", why);
         }
         Ok(())
     }
 
-    fn users(&self, id: &Digest) -> impl Iterator<Item = &ContainerUse> {
-        let id = id.to_string();
-        self.uses
-            .iter()
-            .filter(move |container| container.image_id == id || container.image_mounts.contains(&id))
+    fn users(&self, ids: &[Digest]) -> impl Iterator<Item = &ContainerUse> {
+        let ids: Vec<String> = ids.iter().map(Digest::to_string).collect();
+        self.uses.iter().filter(move |container| {
+            ids.iter().any(|id| container.image_id == *id || container.image_mounts.contains(id))
+        })
     }
 }
 

@@ -77,6 +77,11 @@ fn an_index_is_loaded_shown_saved_and_removed_with_its_platforms() {
         .naru(["history", "--platform", "linux/s390x", "app:1"])
         .fails(1, "does not provide the specified platform (linux/s390x)");
 
+    // A container of the other platform holds the name as well.
+    world.naru(["create", "--name", "one", "--platform", "linux/arm64", "app:1", "true"]).ok();
+    world.naru(["rmi", "app:1"]).fails(1, "(must force) - container ");
+    world.naru(["rm", "one"]).ok();
+
     let saved = |name: &str, more: &[&str]| {
         let path = world.path(name).display().to_string();
         stock(&world, ["save", "-o", &path].into_iter().chain(more.iter().copied()).chain(["app:1"])).ok();
@@ -190,6 +195,7 @@ fn a_platform_that_is_here_is_run_without_a_registry() {
         world.docker(["commit", "one", "made"]).ok();
         let arch = world.naru(["image", "inspect", "-f", "{{.Os}}/{{.Architecture}}", "made"]).line();
         assert_eq!(arch, platform);
+        world.naru(["rmi", "made"]).ok();
         world.naru(["rm", "one"]).ok();
     }
 }
