@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -152,9 +153,9 @@ pub struct NetworkRecord {
     pub options: BTreeMap<String, String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// Who is in it, by container id; kept apart from the network's own record.
+    /// Who is in it, by container id; kept apart from the network's own record. Shared, so that a copy of a full network is cheap.
     #[serde(skip)]
-    pub endpoints: BTreeMap<String, Endpoint>,
+    pub endpoints: BTreeMap<String, Arc<Endpoint>>,
 }
 
 impl NetworkRecord {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
@@ -150,7 +151,7 @@ impl State {
     /// Puts an endpoint among its network's.
     pub(crate) fn place(&mut self, endpoint: &Endpoint) {
         if let Some(network) = self.networks.get_mut(&endpoint.network_id) {
-            network.endpoints.insert(endpoint.container_id.clone(), endpoint.clone());
+            network.endpoints.insert(endpoint.container_id.clone(), Arc::new(endpoint.clone()));
         }
     }
 

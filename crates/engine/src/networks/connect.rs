@@ -181,7 +181,7 @@ impl Engine {
                 Error::new(ErrorKind::Forbidden, text)
             })?;
             networks.disconnect(&network.id, &id, Some(netns(run)?))?;
-            Ok(endpoint)
+            Ok(Arc::unwrap_or_clone(endpoint))
         })
         .await
     }

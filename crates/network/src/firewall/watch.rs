@@ -5,6 +5,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
 
 use netlink::nft::Nft;
 use netlink::route::{Route, Watch as Routes};
@@ -15,6 +16,9 @@ use crate::{Inner, lock};
 
 /// Programs that set up a firewall make many changes in a row: ours comes after them.
 const SETTLE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+
+/// A look at the routes asks the kernel for every link, which is long with hundreds of containers, so it is not taken more often.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// Rules that cannot be put right, because others are at them still, are tried again this often.
 const ATTEMPTS: usize = 20;
@@ -55,19 +59,25 @@ fn watch(mut nft: Nft, mut routes: Route, ended: &OwnedFd, home: &Weak<Inner>) {
     // What was so before anybody looked is told as well.
     let mut routed = true;
     let mut ruled = false;
+    let mut next_look = Instant::now();
     loop {
-        if !(routed || ruled) {
-            let mut all = [
-                PollFd::new(&nft, PollFlags::IN),
-                PollFd::new(&routes, PollFlags::IN),
-                PollFd::new(ended, PollFlags::IN),
-            ];
-            match poll(&mut all, None) {
-                Ok(_) if !all[2].revents().is_empty() => return,
-                Ok(_) => (ruled, routed) = (!all[0].revents().is_empty(), !all[1].revents().is_empty()),
+        let pause = next_look.saturating_duration_since(Instant::now());
+        if !(ruled || routed && pause.is_zero()) {
+            let mut all = vec![PollFd::new(&nft, PollFlags::IN), PollFd::new(ended, PollFlags::IN)];
+            if !routed {
+                all.push(PollFd::new(&routes, PollFlags::IN));
+            }
+            let until = Timespec::try_from(pause).ok().filter(|_| routed);
+            match poll(&mut all, until.as_ref()) {
+                Ok(_) if !all[1].revents().is_empty() => return,
+                Ok(_) => {
+                    ruled = !all[0].revents().is_empty();
+                    routed |= all.get(2).is_some_and(|routes| !routes.revents().is_empty());
+                }
                 Err(Errno::INTR) => continue,
                 Err(_) => return,
             }
+            continue;
         }
         for _ in 0..ATTEMPTS {
             let mut end = [PollFd::new(ended, PollFlags::IN)];
@@ -75,9 +85,11 @@ fn watch(mut nft: Nft, mut routes: Route, ended: &OwnedFd, home: &Weak<Inner>) {
                 return;
             }
             let Some(home) = home.upgrade() else { return };
-            if std::mem::take(&mut routed) {
+            if routed && Instant::now() >= next_look {
+                routed = false;
                 routes.forget();
                 home.look_after_routes();
+                next_look = Instant::now() + BETWEEN_LOOKS;
             }
             if !ruled {
                 break;
