@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::world::{World, wait_until};
 
-/// The calls by which the runtime changes something, or lets a process of the container go on.
-const STEPS: [&str; 16] = [
+/// The calls by which the runtime changes something, lets a process of the container go on, or listens to how far it has come.
+const STEPS: [&str; 17] = [
     "mkdir",
     "mkdirat",
     "rmdir",
@@ -18,6 +18,7 @@ const STEPS: [&str; 16] = [
     "renameat",
     "write",
     "sendmsg",
+    "recvmsg",
     "clone3",
     "bind",
     "connect",

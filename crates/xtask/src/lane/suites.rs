@@ -46,7 +46,7 @@ fn all() -> Vec<Suite> {
         // Kernels in containers and small machines often have no quotas.
         Suite { full: true, arguments: &["limits::"], ..suite("quota", "store", "store") },
         Suite { systemd: true, ..suite("systemd", "cgroup", "systemd") },
-        Suite { systemd: true, full: true, arguments: &["systemd::"], ..suite("systemd-oci", "naru", "oci") },
+        Suite { systemd: true, arguments: &["systemd::"], ..suite("systemd-oci", "naru", "oci") },
     ]
 }
 
