@@ -50,7 +50,7 @@ pub(crate) struct Container {
 
 /// Where the container stands.
 pub(crate) enum Phase {
-    Running(Run),
+    Running(Box<Run>),
     Restarting,
     Ended,
 }
@@ -230,8 +230,14 @@ impl Monitor {
             let _ = watched.watch(Some(EventFlags::IN));
             watched
         });
-        container.phase =
-            Phase::Running(Run { task: key, pid, cgroup, target: None, since: Instant::now(), oom });
+        container.phase = Phase::Running(Box::new(Run {
+            task: key,
+            pid,
+            cgroup,
+            target: None,
+            since: Instant::now(),
+            oom,
+        }));
         container.state = State {
             status: Status::Running,
             pid,
