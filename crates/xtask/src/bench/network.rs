@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::api::Connection;
 use super::peers::{Bench, Peer};
@@ -11,6 +11,7 @@ use super::table::Row;
 
 const MANY: usize = 500;
 const SAMPLES: usize = 20;
+const SETTLE: Duration = Duration::from_millis(30);
 
 /// A made container.
 struct Made {
@@ -26,6 +27,8 @@ fn start(engine: &mut Connection, host: &Value) -> Result<Made> {
     });
     let created = engine.ask("POST", "/containers/create", Some(&body))?;
     let id = created["Id"].as_str().context("no id")?.to_owned();
+    // What was removed just before is still being taken down.
+    std::thread::sleep(SETTLE);
     let before = Instant::now();
     engine.ask("POST", &format!("/containers/{id}/start"), None)?;
     Ok(Made { id, took: before.elapsed().as_secs_f64() * 1e3 })
