@@ -120,7 +120,8 @@ async fn push_to(
             .ok_or_else(|| Error::PlatformNotHere { reference: named.familiar(), platform: wanted });
         plans.push((tag, plan?));
     }
-    let sources = plans.iter().flat_map(|(_, plan)| plan.layers.iter().flat_map(|layer| &layer.mount_from));
+    let sources =
+        plans.iter().flat_map(|(_, plan)| plan.layers.iter().flat_map(|layer| &layer.known.elsewhere));
     let sources = sources.cloned();
     let mut sources: Vec<String> = sources.collect();
     sources.sort();
@@ -173,8 +174,7 @@ struct PlannedLayer {
     /// Docker shows the first digits of the diff id.
     line: String,
     diff_id: Option<Digest>,
-    /// Repositories of the same registry that have this blob, as far as we know.
-    mount_from: Vec<String>,
+    known: upload::Known,
 }
 
 /// The place that is pushed to.
@@ -222,7 +222,7 @@ fn plan(
         plan = repack(store, plan, packed)?;
     }
     for layer in &mut plan.layers {
-        layer.mount_from = mounts(store, layer, target);
+        layer.known = known(store, layer, target);
     }
     Ok(Some(plan))
 }
@@ -255,7 +255,7 @@ fn add_manifest(store: &Store, plan: &mut Plan, entry: &Descriptor) -> store::Re
     for (index, blob) in manifest.layers.iter().enumerate() {
         let diff_id = diff_ids.get(index).cloned();
         let line = diff_id.as_ref().unwrap_or(&blob.digest).short().to_owned();
-        plan.layers.push(PlannedLayer { blob: blob.clone(), line, diff_id, mount_from: Vec::new() });
+        plan.layers.push(PlannedLayer { blob: blob.clone(), line, diff_id, known: upload::Known::default() });
     }
     plan.configs.push(manifest.config.clone());
     plan.manifests.push((entry.bare(), bytes));
@@ -292,15 +292,15 @@ fn repack(store: &Store, plan: Plan, packed: Packed) -> store::Result<Plan> {
     Ok(new)
 }
 
-/// Where else at this registry a layer should be: in repositories that it was pulled from or pushed to, the latest first.
-fn mounts(store: &Store, layer: &PlannedLayer, target: &Target) -> Vec<String> {
+/// Where at this registry a layer should be: in repositories that it was pulled from or pushed to, the latest first.
+fn known(store: &Store, layer: &PlannedLayer, target: &Target) -> upload::Known {
     let places = layer.diff_id.iter().flat_map(|diff_id| store.places(diff_id));
-    let usable = places.filter(|place| {
-        place.registry == target.registry
-            && place.repository != target.repository
-            && place.blob.digest == layer.blob.digest
-    });
-    usable.map(|place| place.repository).take(MOUNTS_MAX).collect()
+    let usable =
+        places.filter(|place| place.registry == target.registry && place.blob.digest == layer.blob.digest);
+    let (here, elsewhere): (Vec<Place>, Vec<Place>) =
+        usable.partition(|place| place.repository == target.repository);
+    let elsewhere = elsewhere.into_iter().map(|place| place.repository).take(MOUNTS_MAX).collect();
+    upload::Known { here: !here.is_empty(), elsewhere }
 }
 
 struct Push<'a> {
@@ -345,7 +345,7 @@ impl Push<'_> {
     }
 
     async fn config(&self, config: &Descriptor) -> Result<()> {
-        upload::blob(self.session, config, &self.source(config), &[], &|_| ()).await
+        upload::blob(self.session, config, &self.source(config), &upload::Known::default(), &|_| ()).await
     }
 
     async fn layer(&self, layer: &PlannedLayer) -> Result<()> {
@@ -356,7 +356,7 @@ impl Push<'_> {
         }
         let _place = place(&self.registries.0.uploads, || show(LayerStep::Waiting)).await?;
         let source = self.source(&layer.blob);
-        upload::blob(self.session, &layer.blob, &source, &layer.mount_from, &show).await?;
+        upload::blob(self.session, &layer.blob, &source, &layer.known, &show).await?;
         remember(self.store, self.session, layer.diff_id.as_ref(), &layer.blob).await;
         Ok(())
     }

@@ -122,9 +122,10 @@ impl Repository {
         mount_from: Option<&str>,
         show: &(dyn Fn(LayerStep) + Sync),
     ) -> Result<()> {
-        let mount_from: Vec<String> = mount_from.map(str::to_owned).into_iter().collect();
+        let elsewhere = mount_from.map(str::to_owned).into_iter().collect();
         let (_, session) = self.sessions.current().await?;
-        upload::blob(&session, blob, source, &mount_from, &|step| show(step)).await
+        let known = upload::Known { here: false, elsewhere };
+        upload::blob(&session, blob, source, &known, &|step| show(step)).await
     }
 
     /// A blob's bytes. Not checked: whoever takes them has to hash them anyway.

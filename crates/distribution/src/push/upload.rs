@@ -1,7 +1,7 @@
 //! One blob to the registry: skipped, mounted or uploaded.
 //!
 //! ```text
-//! HEAD ─ 200 ─▶ there already
+//! HEAD ─ 200 ─▶ there already                                         (after the mounts, where there are some to try)
 //! POST uploads/[?mount=&from=] ─ 201 ─▶ mounted                       (each place that may have it, then without)
 //!                              ─ 202 ─▶ PATCH body ─▶ PUT ?digest= ─ 201 ─▶ done
 //!                                        │ broken
@@ -38,22 +38,32 @@ const SMALL: u64 = 64 << 10;
 /// How often a layer's bar moves.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Makes sure that the registry has the blob.
+/// Where the registry has a blob, as far as is known.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    /// In the repository that is pushed to.
+    pub here: bool,
+    /// In others of it.
+    pub elsewhere: Vec<String>,
+}
+
+/// Makes sure that the registry has the blob. Whether it has is asked by the mount itself where one is likely to do.
 pub(crate) async fn blob(
     session: &Session,
     blob: &Descriptor,
     source: &BlobSource,
-    mount_from: &[String],
+    known: &Known,
     show: &impl Fn(LayerStep),
 ) -> Result<()> {
-    if exists(session, blob).await? {
+    let mut is_asked = known.here || known.elsewhere.is_empty();
+    if is_asked && exists(session, blob).await? {
         show(LayerStep::LayerAlreadyExists);
         return Ok(());
     }
     let mut failures = 0;
     let mut limit = u64::MAX;
     let mut upload: Option<Uri> = None;
-    let mut mount_from = mount_from.iter();
+    let mut mount_from = known.elsewhere.iter();
     loop {
         let outcome = match upload.take() {
             None => begin(session, blob, mount_from.next()).await,
@@ -73,6 +83,11 @@ pub(crate) async fn blob(
                 continue;
             }
             Ok(Begun::At { location, offset }) => {
+                if !std::mem::replace(&mut is_asked, true) && exists(session, blob).await? {
+                    let _ = session.send_once(Outgoing::new(Method::DELETE, location)).await;
+                    show(LayerStep::LayerAlreadyExists);
+                    return Ok(());
+                }
                 let sending = Sending { session, blob, source, limit };
                 match sending.run(location.clone(), offset, show).await {
                     Ok(()) => {

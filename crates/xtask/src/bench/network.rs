@@ -61,6 +61,8 @@ pub fn starts(bench: &Bench, rounds: usize) -> Result<Vec<Row>> {
                 remove(engine, &made.id)?;
                 anyhow::Ok(made.took)
             };
+            // The first after another engine's turn is cold, whatever its network.
+            one("none")?;
             let (none, bridge) = (one("none")?, one("bridge")?);
             peer.ok(&["network", "create", "fresh"])?;
             let (none_again, first) = (one("none")?, one("fresh")?);
