@@ -22,7 +22,7 @@ use super::spec::{oci_capabilities, override_environment};
 use super::status::Status;
 use super::{detach_keys, name};
 use crate::Engine;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// How long an exec can be asked about after its end.
 const REMEMBERED: Duration = Duration::from_secs(300);
@@ -291,10 +291,16 @@ impl Engine {
         if tokio::time::timeout(START, ready).await.is_err() {
             return Err(Error::internal("timeout waiting for exec session ready"));
         }
+        let not_running = || Error::conflict(format!("exec process {id} is not running"));
         if !matches!(*lock(&exec.state), State::Running { .. }) {
-            return Err(Error::conflict(format!("exec process {id} is not running")));
+            return Err(not_running());
         }
-        exec.container.running_monitor()?.request(resize(Some(id.to_owned()), &size)?).await.map(drop)
+        let answer = exec.container.running_monitor()?.request(resize(Some(id.to_owned()), &size)?).await;
+        match answer {
+            // Its end has not been told yet.
+            Err(error) if error.kind == ErrorKind::NotFound => Err(not_running()),
+            answer => answer.map(drop),
+        }
     }
 
     pub async fn exec_inspect(&self, id: &str) -> Result<ExecInspectResponse> {
