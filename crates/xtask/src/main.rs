@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask tidy
        cargo xtask bench [--rounds N] [--only run-none,run-bridge,exec,pull,pull-large,pull-delta,transfers,rmi-many,images,ps,memory,oci,launch,exec-floor,seccomp,many,network,network-many,names,throughput]
-       cargo xtask lane [--full] [--kernel PACKAGE,…] [--only SUITE,…] [-- ARGUMENTS OF THE TESTS]";
+       cargo xtask lane [--kernel PACKAGE,…] [--only SUITE,…] [-- ARGUMENTS OF THE TESTS]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -26,7 +26,6 @@ pub use guest::{is_role as is_guest, main as guest};
 
 struct Options {
     kernels: Vec<String>,
-    full: bool,
     only: Vec<String>,
     arguments: Vec<String>,
 }
@@ -97,7 +96,7 @@ fn run_on(kernel: &Kernel, suites: &[&Suite], systemd: bool, arguments: &[String
 
 impl Options {
     fn parse(arguments: &[String]) -> Result<Self> {
-        let mut options = Self { kernels: Vec::new(), full: false, only: Vec::new(), arguments: Vec::new() };
+        let mut options = Self { kernels: Vec::new(), only: Vec::new(), arguments: Vec::new() };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             let mut names = |what: &str| {
@@ -105,7 +104,6 @@ impl Options {
                 Ok::<Vec<String>, anyhow::Error>(value.split(',').map(str::to_owned).collect())
             };
             match argument.as_str() {
-                "--full" => options.full = true,
                 "--kernel" => options.kernels = names("names of packages")?,
                 "--only" => options.only = names("names of suites")?,
                 "--" => options.arguments.extend(arguments.by_ref().cloned()),
@@ -119,10 +117,7 @@ impl Options {
     }
 
     fn wants(&self, suite: &Suite) -> bool {
-        match self.only.is_empty() {
-            true => self.full || !suite.full,
-            false => self.only.iter().any(|name| name == suite.name),
-        }
+        self.only.is_empty() || self.only.iter().any(|name| name == suite.name)
     }
 }
 

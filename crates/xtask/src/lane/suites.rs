@@ -15,8 +15,6 @@ pub struct Suite {
     target: Option<&'static str>,
     /// Given to the program.
     arguments: &'static [&'static str],
-    /// Only with `--full`: emulation is slow.
-    pub full: bool,
     /// With systemd as the first process.
     pub systemd: bool,
     /// The program itself first, then others that it starts.
@@ -24,15 +22,7 @@ pub struct Suite {
 }
 
 const fn suite(name: &'static str, package: &'static str, target: &'static str) -> Suite {
-    Suite {
-        name,
-        package,
-        target: Some(target),
-        arguments: &[],
-        full: false,
-        systemd: false,
-        files: Vec::new(),
-    }
+    Suite { name, package, target: Some(target), arguments: &[], systemd: false, files: Vec::new() }
 }
 
 fn all() -> Vec<Suite> {
@@ -44,7 +34,7 @@ fn all() -> Vec<Suite> {
         // Attackers are written in C, and the guest has no compiler.
         Suite { arguments: &["--skip", "attack::"], ..suite("oci", "naru", "oci") },
         // Kernels in containers and small machines often have no quotas.
-        Suite { full: true, arguments: &["limits::"], ..suite("quota", "store", "store") },
+        Suite { arguments: &["limits::"], ..suite("quota", "store", "store") },
         Suite { systemd: true, ..suite("systemd", "cgroup", "systemd") },
         Suite { systemd: true, arguments: &["systemd::"], ..suite("systemd-oci", "naru", "oci") },
     ]
