@@ -179,6 +179,11 @@ impl Networks {
         self.inner.publish(ports, endpoint)
     }
 
+    /// Whether [`Networks::link`] makes any difference: the default bridge's containers may not talk to each other.
+    pub fn links_matter(&self) -> bool {
+        lock(&self.inner.state).networks.values().any(links::matter_in)
+    }
+
     /// Lets a container reach these ports of others on the default bridge where containers may not talk to each other otherwise;
     /// they take the place of those that it was let reach before. Nothing to do where they may.
     pub fn link(&self, container_id: &str, exposed: &[(Ipv4Addr, Proto, u16)]) -> Result<()> {

@@ -3,7 +3,8 @@
 //! where containers may not talk to each other, links also open the ports of the linked. On networks with names a link is an
 //! alias that the name server knows.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use network::Proto;
 
@@ -41,14 +42,9 @@ impl Engine {
     /// The variables of all links. A container that does not run (any more) gives none: the start says so, with `/etc/hosts`.
     pub(crate) fn link_variables(&self, record: &Record) -> Vec<String> {
         let mut variables = Vec::new();
-        for (other, alias) in of(record).iter().map(|link| parse(link)) {
-            let Ok(other) = self.containers.find(other) else { continue };
-            let endpoints = self.networks.attachment(&other.id).endpoints;
-            let on_bridge = endpoints.iter().find(|endpoint| endpoint.network_name == "bridge");
-            let Some(address) = on_bridge.and_then(|endpoint| endpoint.ip) else { continue };
-            let other = other.record();
+        for (other, alias, address) in self.linked(record) {
             let linked = Linked {
-                alias,
+                alias: &alias,
                 address: address.into(),
                 ports: exposed(&other),
                 environment: other.config.env.as_deref().unwrap_or_default(),
@@ -57,12 +53,26 @@ impl Engine {
         }
         variables
     }
-}
 
-impl Engine {
+    /// The containers that a container is linked to and that are on the default bridge now: as it calls them, and where they are.
+    fn linked(&self, record: &Record) -> Vec<(Arc<Record>, String, Ipv4Addr)> {
+        let mut linked = Vec::new();
+        for (other, alias) in of(record).iter().map(|link| parse(link)) {
+            let Ok(other) = self.containers.find(other) else { continue };
+            let endpoints = self.networks.attachment(&other.id).endpoints;
+            let on_bridge = endpoints.iter().find(|endpoint| endpoint.network_name == "bridge");
+            let Some(address) = on_bridge.and_then(|endpoint| endpoint.ip) else { continue };
+            linked.push((other.record(), alias.to_owned(), address));
+        }
+        linked
+    }
+
     /// Lets a container that starts reach those it is linked to, and those that are linked to it reach it, where containers may not
     /// talk to each other.
     pub(crate) fn open_links(&self, container_id: &str, record: &Record) -> Result<()> {
+        if !self.networks.links_matter() {
+            return Ok(());
+        }
         self.open_links_of(container_id, record)?;
         let is_this = |link: &String| self.containers.find(parse(link).0).is_ok_and(|c| c.id == container_id);
         for other in self.containers.all() {
@@ -76,12 +86,8 @@ impl Engine {
 
     fn open_links_of(&self, container_id: &str, record: &Record) -> Result<()> {
         let mut reached = Vec::new();
-        for (other, _) in of(record).iter().map(|link| parse(link)) {
-            let Ok(other) = self.containers.find(other) else { continue };
-            let endpoints = self.networks.attachment(&other.id).endpoints;
-            let on_bridge = endpoints.iter().find(|endpoint| endpoint.network_name == "bridge");
-            let Some(address) = on_bridge.and_then(|endpoint| endpoint.ip) else { continue };
-            reached.extend(exposed(&other.record()).into_iter().map(|(port, proto)| (address, proto, port)));
+        for (other, _, address) in self.linked(record) {
+            reached.extend(exposed(&other).into_iter().map(|(port, proto)| (address, proto, port)));
         }
         Ok(self.networks.link(container_id, &reached)?)
     }
