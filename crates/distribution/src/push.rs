@@ -120,10 +120,8 @@ async fn push_to(
             .ok_or_else(|| Error::PlatformNotHere { reference: named.familiar(), platform: wanted });
         plans.push((tag, plan?));
     }
-    let sources =
-        plans.iter().flat_map(|(_, plan)| plan.layers.iter().flat_map(|layer| &layer.known.elsewhere));
-    let sources = sources.cloned();
-    let mut sources: Vec<String> = sources.collect();
+    let layers = plans.iter().flat_map(|(_, plan)| &plan.layers);
+    let mut sources: Vec<String> = layers.flat_map(|layer| layer.known.elsewhere.clone()).collect();
     sources.sort();
     sources.dedup();
     session.also_pull(sources.into_iter());

@@ -128,6 +128,9 @@ pub(crate) fn copy_content(source: &OwnedFd, target: &OwnedFd) -> IoResult<()> {
     }
 }
 
+/// Where files with several names were copied to, by device and inode: paths below the top.
+type Links = HashMap<(u64, u64), Vec<u8>>;
+
 /// Copies what is in one folder into another, hard links among it kept. What is in the way makes it fail.
 pub(crate) fn copy_tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> IoResult<()> {
     let mut links = HashMap::new();
@@ -139,31 +142,51 @@ fn copy_below(
     to: BorrowedFd<'_>,
     top: BorrowedFd<'_>,
     path: &[u8],
-    links: &mut HashMap<(u64, u64), Vec<u8>>,
+    links: &mut Links,
 ) -> IoResult<()> {
     for (name, _) in list(from)? {
         let stat = lstat(from, &name)?;
         let target = crate::extract::join(path, &name);
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            mkdirat(to, name.as_slice(), Mode::RWXU)?;
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let source = openat(from, name.as_slice(), flags, Mode::empty())?;
-            let made = openat(to, name.as_slice(), flags, Mode::empty())?;
+            let (source, made) = make_folder(from, to, &name)?;
             copy_below(source.as_fd(), made.as_fd(), top, &target, links)?;
             attributes(from, &name, &stat)?.apply_to_open(made.as_fd())?;
             continue;
         }
-        if stat.st_nlink > 1 {
-            let key = (stat.st_dev, stat.st_ino);
-            if let Some(first) = links.get(&key) {
-                linkat(top, first.as_slice(), to, name.as_slice(), AtFlags::empty())?;
-                continue;
-            }
-            links.insert(key, target);
+        if link_again(&stat, top, target, to, &name, links)? {
+            continue;
         }
         copy_node(from, &name, &stat, to, &name)?;
     }
     Ok(())
+}
+
+/// Makes a folder of the same name; both, open.
+fn make_folder(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &[u8]) -> IoResult<(OwnedFd, OwnedFd)> {
+    mkdirat(to, name, Mode::RWXU)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok((openat(from, name, flags, Mode::empty())?, openat(to, name, flags, Mode::empty())?))
+}
+
+/// Makes another name of a file that was copied under one before; whether it was. If not, it will be at `path`.
+fn link_again(
+    stat: &Stat,
+    top: BorrowedFd<'_>,
+    path: Vec<u8>,
+    to: BorrowedFd<'_>,
+    name: &[u8],
+    links: &mut Links,
+) -> IoResult<bool> {
+    if stat.st_nlink < 2 {
+        return Ok(false);
+    }
+    let key = (stat.st_dev, stat.st_ino);
+    if let Some(first) = links.get(&key) {
+        linkat(top, first.as_slice(), to, name, AtFlags::empty())?;
+        return Ok(true);
+    }
+    links.insert(key, path);
+    Ok(false)
 }
 
 /// Copies an upper folder into an empty one, as a layer that was unpacked from its tar would be: with what hides things below,
@@ -177,7 +200,7 @@ fn changes_below(
     to: BorrowedFd<'_>,
     top: BorrowedFd<'_>,
     path: &[u8],
-    links: &mut HashMap<(u64, u64), Vec<u8>>,
+    links: &mut Links,
 ) -> IoResult<u64> {
     let mut size = 0;
     for (name, kind) in list(from)? {
@@ -195,10 +218,7 @@ fn changes_below(
         }
         let target = crate::extract::join(path, &name);
         if kind == FileType::Directory {
-            mkdirat(to, name.as_slice(), Mode::RWXU)?;
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let source = openat(from, name.as_slice(), flags, Mode::empty())?;
-            let made = openat(to, name.as_slice(), flags, Mode::empty())?;
+            let (source, made) = make_folder(from, to, &name)?;
             size += changes_below(source.as_fd(), made.as_fd(), top, &target, links)?;
             whole_seconds(attributes(from, &name, &stat)?).apply_to_open(made.as_fd())?;
             if is_opaque(source.as_fd()) {
@@ -206,13 +226,8 @@ fn changes_below(
             }
             continue;
         }
-        if stat.st_nlink > 1 {
-            let key = (stat.st_dev, stat.st_ino);
-            if let Some(first) = links.get(&key) {
-                linkat(top, first.as_slice(), to, name.as_slice(), AtFlags::empty())?;
-                continue;
-            }
-            links.insert(key, target);
+        if link_again(&stat, top, target, to, &name, links)? {
+            continue;
         }
         copy_content_of(from, &name, &stat, to, &name)?;
         whole_seconds(attributes(from, &name, &stat)?).apply_to_existing(to, &name)?;

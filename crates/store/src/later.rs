@@ -49,12 +49,16 @@ impl Store {
     /// Images with layers that are not packed yet.
     pub fn unpacked_images(&self) -> Result<Vec<ImageRecord>> {
         let is_unpacked = |image: &ImageRecord| {
-            let Ok(manifest) = self.manifest(&image.manifest) else { return false };
-            (0..manifest.layers.len()).any(|at| {
-                !self.has_blob(&manifest.layers[at].digest) && self.folder_of(&manifest, at).is_some()
-            })
+            self.manifest(&image.manifest).is_ok_and(|manifest| !self.unpacked(&manifest).is_empty())
         };
         Ok(self.images()?.into_iter().filter(is_unpacked).collect())
+    }
+
+    /// The layers of an image that have no blob yet, and the sound folders that stand for them.
+    fn unpacked(&self, manifest: &Manifest) -> Vec<(usize, LayerInfo)> {
+        let layers = manifest.layers.iter().enumerate();
+        let missing = layers.filter(|(_, layer)| !self.has_blob(&layer.digest));
+        missing.filter_map(|(at, _)| Some((at, self.folder_of(manifest, at)?))).collect()
     }
 
     /// An image with all its layers packed, as it can leave the host. Its id and its names stay; its manifest may be a new one.
@@ -62,10 +66,7 @@ impl Store {
         let lease = self.lease();
         lease.add_image(&record.id);
         let manifest = self.manifest(&record.manifest)?;
-        let missing = |at: &usize| !self.has_blob(&manifest.layers[*at].digest);
-        let missing: Vec<usize> = (0..manifest.layers.len()).filter(missing).collect();
-        let folders: Vec<_> =
-            missing.iter().filter_map(|at| Some((*at, self.folder_of(&manifest, *at)?))).collect();
+        let folders = self.unpacked(&manifest);
         if folders.is_empty() {
             return Ok(record.clone());
         }

@@ -216,8 +216,7 @@ fn names(reference: &Reference) -> Vec<String> {
     let name = reference.name();
     let tag = reference.tag.iter().map(|tag| format!("{name}:{tag}"));
     let digest = reference.digest.iter().map(|digest| format!("{name}@{digest}"));
-    let versions: Vec<String> = tag.chain(digest).collect();
-    [name.clone()].into_iter().chain(versions).collect()
+    std::iter::once(name.clone()).chain(tag).chain(digest).collect()
 }
 
 /// Whether a prefix or location ends in a tag or a digest; the colon before a port is none.

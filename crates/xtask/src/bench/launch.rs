@@ -97,7 +97,7 @@ fn milliseconds(stamp: &[u8]) -> Result<f64> {
 
 /// Lets what came before come to its end: removals, and what is made ready for the next round. Both sides begin from there: caches as
 /// cold, and processors as idle, as for somebody who starts a container now and then.
-fn settle() {
+pub fn settle() {
     std::thread::sleep(std::time::Duration::from_millis(30));
 }
 

@@ -3,15 +3,15 @@
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::api::Connection;
+use super::launch::settle;
 use super::peers::{Bench, Peer};
 use super::table::Row;
 
 const MANY: usize = 500;
 const SAMPLES: usize = 20;
-const SETTLE: Duration = Duration::from_millis(30);
 
 /// A made container.
 struct Made {
@@ -28,7 +28,7 @@ fn start(engine: &mut Connection, host: &Value) -> Result<Made> {
     let created = engine.ask("POST", "/containers/create", Some(&body))?;
     let id = created["Id"].as_str().context("no id")?.to_owned();
     // What was removed just before is still being taken down.
-    std::thread::sleep(SETTLE);
+    settle();
     let before = Instant::now();
     engine.ask("POST", &format!("/containers/{id}/start"), None)?;
     Ok(Made { id, took: before.elapsed().as_secs_f64() * 1e3 })
