@@ -142,6 +142,14 @@ impl Client {
         }
     }
 
+    /// Whether a connection broke before its request was read: a unix socket is reset only where bytes were left in it, or
+    /// where nobody had accepted it.
+    pub(crate) fn left_unread(&self, error: &std::io::Error) -> bool {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+        matches!(self.shared.options.endpoint, Endpoint::Unix(_))
+            && matches!(error.kind(), ConnectionReset | BrokenPipe)
+    }
+
     pub(crate) fn pool(&self) -> &pool::Pool {
         &self.shared.pool
     }

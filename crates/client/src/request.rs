@@ -27,6 +27,9 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
+/// How many engines may leave a request unread.
+const ATTEMPTS: usize = 5;
+
 /// A user's word as part of a path.
 pub fn escape(text: &str) -> String {
     utf8_percent_encode(text, PATH).to_string()
@@ -152,21 +155,23 @@ impl Request {
                 return Err(Error::protocol(self.path, "a hijacked request cannot carry a stream"));
             }
         };
+        let mut unread = 0;
         loop {
             let stream = self.client.dial().await?;
             let headers = self.all_headers()?;
             let sent = self.client.assumed_version();
-            let outcome = upgrade::upgrade(stream, &self.method, &self.target(), &headers, &body).await;
-            match outcome
-                .map_err(|error| self.client.broken(format!("{} {}", self.method, self.path), error))?
-            {
-                upgrade::Outcome::Upgraded(upgraded) => return Ok(upgraded),
-                upgrade::Outcome::Refused(error, Some(theirs))
+            match upgrade::upgrade(stream, &self.method, &self.target(), &headers, &body).await {
+                Ok(upgrade::Outcome::Upgraded(upgraded)) => return Ok(upgraded),
+                Ok(upgrade::Outcome::Refused(error, Some(theirs)))
                     if self.is_too_new(&error) && theirs < sent =>
                 {
                     self.client.agree(theirs);
                 }
-                upgrade::Outcome::Refused(error, _) => return Err(error),
+                Ok(upgrade::Outcome::Refused(error, _)) => return Err(error),
+                Err(error) if self.client.left_unread(&error) && unread + 1 < ATTEMPTS => unread += 1,
+                Err(error) => {
+                    return Err(self.client.broken(format!("{} {}", self.method, self.path), error));
+                }
             }
         }
     }
@@ -205,25 +210,26 @@ impl Request {
             .collect()
     }
 
-    async fn send_once(&self, body: Body) -> Result<Response> {
-        let again = body.again();
-        match self.client.pool().take() {
-            Some(sender) => match self.send_over(sender, body).await {
-                // The engine closed a connection that was kept: it went idle, or was started anew.
-                Err((true, _)) if again.is_some() => {
-                    let sender = self.connect().await?;
-                    self.send_over(sender, again.unwrap_or_default()).await.map_err(|(_, error)| error)
-                }
-                outcome => outcome.map_err(|(_, error)| error),
-            },
-            None => {
-                let sender = self.connect().await?;
-                self.send_over(sender, body).await.map_err(|(_, error)| error)
+    /// Sends it until an engine reads it: one that was killed a moment ago still takes connections, and one that goes idle
+    /// closes those that were kept.
+    async fn send_once(&self, mut body: Body) -> Result<Response> {
+        let mut kept = self.client.pool().take();
+        for _ in 1..ATTEMPTS {
+            let again = body.again();
+            let sender = match kept.take() {
+                Some(sender) => sender,
+                None => self.connect().await?,
+            };
+            match (self.send_over(sender, body).await, again) {
+                (Err((true, _)), Some(again)) => body = again,
+                (outcome, _) => return outcome.map_err(|(_, error)| error),
             }
         }
+        let sender = self.connect().await?;
+        self.send_over(sender, body).await.map_err(|(_, error)| error)
     }
 
-    /// The error says whether the request never got onto the wire.
+    /// The error says whether no engine has read the request.
     async fn send_over(
         &self,
         mut sender: http1::SendRequest<Body>,
@@ -245,9 +251,12 @@ impl Request {
         }
         let outcome = sender.send_request(request).await;
         let response = outcome.map_err(|error| {
-            let reason =
-                std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            (error.is_canceled() || error.is_closed(), self.client.broken(doing(), reason))
+            let source = std::error::Error::source(&error);
+            let reason = source.map_or_else(|| error.to_string(), ToString::to_string);
+            let unread = source
+                .and_then(|source| source.downcast_ref())
+                .is_some_and(|error| self.client.left_unread(error));
+            (error.is_canceled() || error.is_closed() || unread, self.client.broken(doing(), reason))
         })?;
         let connection = is_kept.then(|| Busy::new(self.client.clone(), sender));
         Ok(Response::new(response, connection, doing()))

@@ -83,6 +83,58 @@ fn answer(body: &'static str) -> &'static str {
     Box::leak(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_boxed_str())
 }
 
+fn wait_for_a_client(listener: &UnixListener) {
+    let mut polled = [rustix::event::PollFd::new(listener, rustix::event::PollFlags::IN)];
+    let deadline = rustix::event::Timespec { tv_sec: 20, tv_nsec: 0 };
+    assert_eq!(rustix::event::poll(&mut polled, Some(&deadline)), Ok(1), "nobody connected within 20 s");
+}
+
+/// Two engines after each other at one address: the first is gone before it reads what was sent to it.
+async fn first_engine_dies_unread<T: Send + 'static>(
+    answer: &'static str,
+    request: impl Future<Output = T> + Send + 'static,
+    socket: PathBuf,
+) -> (T, String) {
+    let dying = UnixListener::bind(&socket).unwrap();
+    let request = tokio::spawn(request);
+    let (second, server) = tokio::task::spawn_blocking(move || {
+        wait_for_a_client(&dying);
+        std::fs::remove_file(&socket).unwrap();
+        let second = UnixListener::bind(&socket).unwrap();
+        drop(dying);
+        wait_for_a_client(&second);
+        let (stream, _) = second.accept().unwrap();
+        let mut reader = BufReader::new(stream);
+        let seen = read_request(&mut reader);
+        reader.get_mut().write_all(answer.as_bytes()).unwrap();
+        (seen, reader)
+    })
+    .await
+    .unwrap();
+    let outcome = request.await.unwrap();
+    drop(server);
+    (outcome, second)
+}
+
+#[tokio::test]
+async fn what_a_dying_engine_did_not_read_is_sent_to_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s");
+    let client = client(socket.clone());
+    let create = client.request(Method::POST, "/containers/create").json_body(&["x"]);
+    let answer = "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}";
+    let (outcome, seen) = first_engine_dies_unread(answer, create.bytes(), socket.clone()).await;
+    assert_eq!(outcome.unwrap(), "{}");
+    assert_eq!(seen, "post /v1.51/containers/create http/1.1 [\"x\"]");
+
+    std::fs::remove_file(&socket).unwrap();
+    let attach = client.request(Method::POST, "/containers/x/attach").upgrade();
+    let answer = "HTTP/1.1 101 UPGRADED\r\n\r\n";
+    let (outcome, seen) = first_engine_dies_unread(answer, attach, socket).await;
+    assert!(outcome.is_ok());
+    assert_eq!(seen, "post /v1.51/containers/x/attach http/1.1");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn answers_and_errors_come_over_one_kept_connection() {
     let not_found = Box::leak(NOT_FOUND.replace("31", "32").into_boxed_str());
