@@ -8,10 +8,13 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Host, OomWatch, Resources, Result, Scope, StandIn, Stats, files, v1, v2};
+use crate::{Error, Hierarchy, Host, OomWatch, Resources, Result, Scope, StandIn, Stats, files, v1, v2};
 
 /// How long to wait for what the kernel does by itself: processes that die, tasks that stop.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Of every cgroup's folder.
+const FOLDER_MODE: Mode = Mode::from_raw_mode(0o755);
 
 /// A cgroup: one folder on v2, one in each hierarchy on v1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -154,14 +157,29 @@ impl Cgroup {
         Ok(folder)
     }
 
+    /// Makes its folders, for whoever [creates](Self::create) it in a moment, perhaps in another process: that takes over what is
+    /// there. Nothing fails: what is missing is made then.
+    pub fn make_ahead(&self, resources: &Resources) {
+        let needed = self.needed(resources).map(|hierarchy| &hierarchy.mount);
+        for mount in needed.chain(&self.host.unified) {
+            // The folders above may take more than being made.
+            let _ = rustix::fs::mkdir(self.under(mount), FOLDER_MODE);
+        }
+    }
+
+    fn needed(&self, resources: &Resources) -> impl Iterator<Item = &Hierarchy> {
+        self.host
+            .hierarchies
+            .iter()
+            .filter(|hierarchy| hierarchy.is_named() || v1::is_needed(&hierarchy.controllers, resources))
+    }
+
     fn make(&self, resources: &Resources) -> Result<()> {
-        for hierarchy in &self.host.hierarchies {
-            if hierarchy.is_named() || v1::is_needed(&hierarchy.controllers, resources) {
-                let folder = self.under(&hierarchy.mount);
-                make_folder(&folder)?;
-                if hierarchy.has("cpuset") {
-                    v1::fill_cpuset(&hierarchy.mount, &folder)?;
-                }
+        for hierarchy in self.needed(resources) {
+            let folder = self.under(&hierarchy.mount);
+            make_folder(&folder)?;
+            if hierarchy.has("cpuset") {
+                v1::fill_cpuset(&hierarchy.mount, &folder)?;
             }
         }
         if let (Some(folder), Some(mount)) = (self.unified(), &self.host.unified) {
@@ -431,7 +449,7 @@ impl Cgroup {
 
 /// Makes a folder with its missing parents; nearly always the parents are there.
 fn make_folder(folder: &Path) -> Result<()> {
-    match rustix::fs::mkdir(folder, Mode::from_raw_mode(0o755)) {
+    match rustix::fs::mkdir(folder, FOLDER_MODE) {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(Errno::NOENT) => {
             std::fs::create_dir_all(folder).map_err(|error| Error::io("create cgroup", folder, error))

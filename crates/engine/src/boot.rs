@@ -213,6 +213,7 @@ fn open(config: EngineConfig) -> Result<Arc<Engine>> {
         volume_holds: Default::default(),
         containers: Arc::new(Registry::default()),
         idle: idle::Idle::new(),
+        bare_mounts: runtime::bare_mounts().ok(),
         me: me.clone(),
         store,
         networks,

@@ -33,6 +33,7 @@ mod time;
 mod volumes;
 mod when;
 
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 
 use container::registry::Registry;
@@ -60,6 +61,8 @@ pub struct Engine {
     pub(crate) registries: Registries,
     pub(crate) events: Events,
     pub(crate) idle: idle::Idle,
+    /// Where containers' mounts begin; none where that is not to be had.
+    pub(crate) bare_mounts: Option<OwnedFd>,
     pub(crate) containers: Arc<Registry>,
     /// Itself, for tasks that outlive a request. They hold it weakly, or an engine would never end.
     pub(crate) me: Weak<Engine>,
@@ -82,15 +85,18 @@ impl Engine {
 
     /// Resolves when nothing has been going on for the configured idle time; never when that is not set.
     pub async fn until_idle(&self) {
-        self.idle.wait(self.config.idle_timeout).await;
+        match self.config.idle_timeout {
+            Some(timeout) => drop(self.idle.wait(timeout).await),
+            None => std::future::pending().await,
+        }
     }
 
     /// Gives memory that requests needed back to the host, whenever there has been none for a moment. Never resolves.
     pub async fn keep_small(&self) {
         loop {
-            self.idle.wait(Some(QUIET)).await;
+            let since = self.idle.wait(QUIET).await;
             sys::memory::trim_heap();
-            self.idle.busy().await;
+            self.idle.used(since).await;
         }
     }
 
@@ -98,7 +104,7 @@ impl Engine {
     /// later push need not wait. Never resolves.
     pub async fn pack_when_quiet(&self) {
         loop {
-            self.idle.wait(Some(QUIET_FOR_PACKING)).await;
+            let since = self.idle.wait(QUIET_FOR_PACKING).await;
             let store = self.store.clone();
             let waiting = blocking::blocking(move || Ok(store.unpacked_images()?)).await.unwrap_or_default();
             for image in waiting {
@@ -108,7 +114,7 @@ impl Engine {
                 }
                 drop(activity);
             }
-            self.idle.busy().await;
+            self.idle.used(since).await;
         }
     }
 

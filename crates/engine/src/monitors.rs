@@ -71,26 +71,32 @@ impl Monitor {
         let _ = self.send(body, &[]).await;
     }
 
+    /// Sends a request that has no answer.
+    pub(crate) async fn announce(&self, body: Body) -> Result<()> {
+        let seq = self.next.fetch_add(1, Ordering::Relaxed);
+        self.write(Request { seq, body }, &[]).await
+    }
+
     async fn send(&self, body: Body, fds: &[BorrowedFd<'_>]) -> Result<oneshot::Receiver<Reply>> {
         let seq = self.next.fetch_add(1, Ordering::Relaxed);
-        let bytes = protocol::encode(&Request { seq, body })
-            .map_err(|error| Error::host("encode a request to a monitor", error))?;
         let (sender, receiver) = oneshot::channel();
         lock(&self.waiting).as_mut().ok_or_else(gone)?.insert(seq, sender);
-        let _turn = self.writing.lock().await;
-        let sent = self
-            .socket
-            .async_io(Interest::WRITABLE, || sys::fdpass::send(self.socket.as_fd(), &bytes, fds))
-            .await;
-        match sent {
-            Ok(()) => Ok(receiver),
-            Err(error) => {
-                if let Some(waiting) = lock(&self.waiting).as_mut() {
-                    waiting.remove(&seq);
-                }
-                Err(Error::host("send a request to a container's monitor", error))
-            }
+        let sent = self.write(Request { seq, body }, fds).await;
+        if sent.is_err()
+            && let Some(waiting) = lock(&self.waiting).as_mut()
+        {
+            waiting.remove(&seq);
         }
+        sent.map(|()| receiver)
+    }
+
+    async fn write(&self, request: Request, fds: &[BorrowedFd<'_>]) -> Result<()> {
+        let bytes = protocol::encode(&request)
+            .map_err(|error| Error::host("encode a request to a monitor", error))?;
+        let _turn = self.writing.lock().await;
+        let send = || sys::fdpass::send(self.socket.as_fd(), &bytes, fds);
+        let sent = self.socket.async_io(Interest::WRITABLE, send).await;
+        sent.map_err(|error| Error::host("send a request to a container's monitor", error))
     }
 
     /// The next message; None at the end of the stream. Everybody who still waits is told then.

@@ -42,6 +42,7 @@ fn engine(folder: &std::path::Path, me: Weak<Engine>) -> Engine {
         registries: distribution::Registries::new(config.registries.clone()),
         events: Events::open(&config.root),
         idle: idle::Idle::new(),
+        bare_mounts: runtime::bare_mounts().ok(),
         containers: Arc::new(Registry::default()),
         me,
         facts: Facts { runtime: facts::example(), cpus: 2, apparmor: false, seccomp: None },

@@ -14,7 +14,7 @@ pub const SOCKET: &str = "monitor.sock";
 pub const SPARE: &str = "spare                                                           ";
 
 /// Spawns a monitor: `<exe> monitor <id>` with `control` as its standard input. The caller keeps the other end of the pair, sends
-/// [`Body::Start`](crate::protocol::Body::Start) over it, and waits for the child when that end reports the end of the stream (the
+/// [`Body::Prepare`](crate::protocol::Body::Prepare) over it, and waits for the child when that end reports the end of the stream (the
 /// monitor is leaving then).
 ///
 /// Sets nothing on the command that would turn std's vfork-style spawn into a fork of the whole engine: not even a current folder,

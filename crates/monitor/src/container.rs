@@ -1,7 +1,7 @@
 //! The container's life: starting it, what happens when it ends, starting it again.
 //!
 //! ```text
-//!             Start                    ended, policy says again
+//!        Prepare, Start               ended, policy says again
 //!   (nothing) ─────▶ Running ─────────────────────────────▶ Restarting
 //!                    │  ▲                                    │   │
 //!                    │  └────────── after the back-off ──────┘   │
@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use cgroup::{Cgroup, OomWatch};
-use runtime::{Launch, LaunchError, LaunchErrorKind, Launched, Launcher, Namespace, Target};
+use runtime::{Launch, LaunchError, LaunchErrorKind, Launched, Launcher, Namespace, Prepared, Target};
 
 use crate::client::SPARE;
 use crate::connections::Asker;
@@ -24,8 +24,8 @@ use crate::health::HealthCheck;
 use crate::log::Log;
 use crate::poller::{EventFlags, Token, Watched};
 use crate::protocol::{
-    AttachSpec, ErrorKind, Event, FdRole, HealthStatus, MonitorSpec, NamesSpec, Reply, RestartPolicy, State,
-    Status,
+    AttachSpec, ErrorKind, Event, FdRole, HealthStatus, MonitorSpec, NamesSpec, Reply, RestartPolicy,
+    StartSpec, State, Status,
 };
 use crate::requests::Refusal;
 use crate::restart::Backoff;
@@ -43,9 +43,16 @@ pub(crate) struct Container {
     /// Who waits for its end.
     pub stopping: Vec<Asker>,
     netns: Option<OwnedFd>,
+    bare_mounts: Option<OwnedFd>,
     /// Keeps what it has from the end of the world around it.
     lease: Option<OwnedFd>,
     backoff: Backoff,
+}
+
+/// A container that is to be started.
+pub(crate) struct Coming {
+    spec: Box<MonitorSpec>,
+    prepared: Result<Prepared, LaunchError>,
 }
 
 /// Where the container stands.
@@ -87,16 +94,23 @@ impl Container {
 }
 
 impl Monitor {
+    /// Makes ready what can be before the start request.
+    pub fn prepare(&mut self, spec: Box<MonitorSpec>) {
+        let prepared = self.launcher().and_then(|launcher| launcher.prepare(&spec.plan));
+        self.coming = Some(Coming { spec, prepared });
+    }
+
     /// The start request. After an error the monitor leaves.
-    pub fn start(&mut self, spec: MonitorSpec, fds: Vec<OwnedFd>) -> Result<Reply, Refusal> {
-        if self.container.is_some() {
-            return Err(Refusal::new(
-                ErrorKind::Conflict,
-                format!("container {} is already started", spec.id),
-            ));
+    pub fn start(&mut self, start: StartSpec, fds: Vec<OwnedFd>) -> Result<Reply, Refusal> {
+        if let Some(container) = &self.container {
+            let message = format!("container {} is already started", container.spec.id);
+            return Err(Refusal::new(ErrorKind::Conflict, message));
         }
-        let folder = spec.container_dir.clone();
-        let started = self.begin(spec, fds);
+        let Some(coming) = self.coming.take() else {
+            return Err(Refusal::new(ErrorKind::Invalid, "nothing was said about the container to start"));
+        };
+        let folder = coming.spec.container_dir.clone();
+        let started = self.begin(coming, start, fds);
         if let Err(error) = &started {
             record_failure(&folder, error);
             self.container = None;
@@ -105,37 +119,48 @@ impl Monitor {
         Ok(started?)
     }
 
-    fn begin(&mut self, spec: MonitorSpec, fds: Vec<OwnedFd>) -> Result<Reply, LaunchError> {
+    fn launcher(&mut self) -> Result<&Launcher, LaunchError> {
+        let launcher = match self.launcher.take() {
+            Some(launcher) => launcher,
+            None => Launcher::detect()?,
+        };
+        Ok(self.launcher.insert(launcher))
+    }
+
+    fn begin(&mut self, coming: Coming, start: StartSpec, fds: Vec<OwnedFd>) -> Result<Reply, LaunchError> {
+        let Coming { spec, prepared } = coming;
+        let prepared = prepared?;
         let (mut netns, mut clients, mut ports) = (None, Vec::new(), Vec::new());
-        let (mut home, mut lease) = (None, None);
-        for (role, fd) in spec.fds.iter().zip(fds) {
+        let (mut bare_mounts, mut home, mut lease) = (None, None, None);
+        for (role, fd) in start.fds.into_iter().zip(fds) {
             match role {
+                FdRole::BareMounts => bare_mounts = Some(fd),
                 FdRole::Netns => netns = Some(fd),
                 FdRole::Home => home = Some(fd),
                 FdRole::Lease => lease = Some(fd),
-                FdRole::Attach(attach) => clients.push((attach.clone(), fd)),
-                FdRole::Port(number) => ports.push((*number, fd)),
+                FdRole::Attach(attach) => clients.push((attach, fd)),
+                FdRole::Port(number) => ports.push((number, fd)),
             }
         }
-        if let (Some(names), Some(netns)) = (&spec.names, &netns) {
+        if let (Some(names), Some(netns)) = (&start.names, &netns) {
             // Before anything in the container can ask.
             self.names = Some(self.serve_names(names, netns)?);
         }
         let state = State { restart_count: spec.restart_count, ..State::default() };
-        let relays = spec.relays.clone();
         self.container = Some(Container {
-            spec: MonitorSpec { fds: Vec::new(), ..spec },
+            spec: *spec,
             state,
             phase: Phase::Ended,
             health: HealthCheck::default(),
             stopping: Vec::new(),
             netns,
+            bare_mounts,
             lease,
             backoff: Backoff::default(),
         });
-        self.launch(clients)?;
+        self.launch(Some(prepared), clients)?;
         self.relays.begin_at(home);
-        self.relays.start(&relays, ports);
+        self.relays.start(&start.relays, ports);
         if let Some(container) = &self.container {
             // One that was made for this container has it already.
             let _ = sys::process::replace_argument(SPARE, &container.spec.id);
@@ -174,12 +199,13 @@ impl Monitor {
     }
 
     /// Starts the container's process and everything that goes with a run.
-    fn launch(&mut self, clients: Vec<(AttachSpec, OwnedFd)>) -> Result<(), LaunchError> {
-        let launcher = match self.launcher.take() {
-            Some(launcher) => launcher,
-            None => Launcher::detect()?,
-        };
-        let launcher = self.launcher.insert(launcher);
+    fn launch(
+        &mut self,
+        prepared: Option<Prepared>,
+        clients: Vec<(AttachSpec, OwnedFd)>,
+    ) -> Result<(), LaunchError> {
+        self.launcher()?;
+        let Some(launcher) = &self.launcher else { return Ok(()) };
         let Some(container) = &mut self.container else { return Ok(()) };
         let spec = &container.spec;
         let kind = match (spec.tty, spec.open_stdin) {
@@ -188,10 +214,16 @@ impl Monitor {
         };
         let (stdio, ends) =
             Ends::open(kind).map_err(|error| failure("streams", format!("make pipes: {error}")))?;
-        let netns = container.netns.as_ref().map(OwnedFd::try_clone).transpose();
-        let netns = netns.map_err(|error| failure("netns", format!("duplicate a descriptor: {error}")))?;
-        let options =
-            Launch { stdio, netns, console_size: spec.console_size, extras: runtime::Extras::default() };
+        let copy = |fd: &Option<OwnedFd>| {
+            let copy = fd.as_ref().map(OwnedFd::try_clone).transpose();
+            copy.map_err(|error| failure("namespaces", format!("duplicate a descriptor: {error}")))
+        };
+        let options = Launch {
+            netns: copy(&container.netns)?,
+            bare_mounts: copy(&container.bare_mounts)?,
+            console_size: spec.console_size,
+            ..Launch::with(stdio)
+        };
         let connections = &mut self.connections;
         let meanwhile = |cgroup: &Cgroup| {
             if !connections.is_listening() {
@@ -206,7 +238,7 @@ impl Monitor {
             let oom = oom.and_then(|cgroup| cgroup.oom_watch().ok());
             Ok((log, oom))
         };
-        let (launched, (log, oom)) = launcher.launch(&spec.plan, options, meanwhile)?;
+        let (launched, (log, oom)) = launcher.launch(&spec.plan, prepared, options, meanwhile)?;
         let Launched { pid, pidfd, terminal, cgroup, start_ticks } = launched;
         self.next_key += 1;
         let key = self.next_key;
@@ -327,7 +359,7 @@ impl Monitor {
 
     /// The back-off is over.
     pub fn restart(&mut self) {
-        match self.launch(Vec::new()) {
+        match self.launch(None, Vec::new()) {
             Ok(()) => {
                 let Some(container) = &self.container else { return };
                 let state = &container.state;

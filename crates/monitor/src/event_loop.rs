@@ -11,7 +11,7 @@ use std::time::Duration;
 use runtime::Launcher;
 
 use crate::connections::Connections;
-use crate::container::{Container, Phase};
+use crate::container::{Coming, Container, Phase};
 use crate::dns::NameServer;
 use crate::poller::{EventFlags, Poller, Token, Watched};
 use crate::protocol::{Event, Message, Reply};
@@ -40,6 +40,8 @@ pub(crate) struct Monitor {
     pub next_key: u32,
     /// Looked up while the monitor waits for its start request; without one, the request finds out what is wrong.
     pub launcher: Option<Launcher>,
+    /// Before the start request.
+    pub coming: Option<Coming>,
     /// After the start request.
     pub container: Option<Container>,
     pub relays: Relays,
@@ -67,6 +69,7 @@ impl Monitor {
             lingering: BTreeMap::new(),
             next_key: 0,
             launcher: Launcher::detect().ok(),
+            coming: None,
             container: None,
             relays: Relays::new(&poller),
             names: None,

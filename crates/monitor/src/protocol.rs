@@ -33,9 +33,12 @@ pub struct Request {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Body {
-    /// Start the container: the first request, and the only one of its kind. Descriptors: as in [`MonitorSpec::fds`].
+    /// What the container is: the first request. The monitor makes ready what needs nothing else, while the engine sees to the rest.
+    /// No answer: what goes wrong is the answer to the start.
+    Prepare(Box<MonitorSpec>),
+    /// Start the container: the second request, and the only one of its kind. Descriptors: as in [`StartSpec::fds`].
     /// Answer: [`Reply::Started`], or an error after which the monitor leaves.
-    Start(Box<MonitorSpec>),
+    Start(StartSpec),
     /// Connect a client to the container's (or an exec session's) streams. One descriptor: the client's socket.
     Attach(AttachSpec),
     /// Start another process in the container. One descriptor if `attach` is there. Answer: [`Reply::ExecStarted`].
@@ -111,6 +114,8 @@ pub enum Body {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FdRole {
+    /// A mount namespace with next to nothing in it, to make the container's from ([`runtime::bare_mounts`]).
+    BareMounts,
     /// The network namespace to start in, kept for restarts.
     Netns,
     /// The network namespace from which the container's addresses are reached, where that is not the host's own.
@@ -164,17 +169,20 @@ pub struct MonitorSpec {
     /// The health check.
     #[serde(default)]
     pub health: Option<Box<HealthSpec>>,
-    /// Published ports that are served by the monitor.
-    #[serde(default)]
-    pub relays: Vec<Relay>,
-    /// Names are answered at 127.0.0.11 in the namespace that comes as [`FdRole::Netns`].
-    #[serde(default)]
-    pub names: Option<NamesSpec>,
     /// The container is removed when it exits: nothing is worth an fsync.
     #[serde(default)]
     pub auto_remove: bool,
+}
+
+/// What is known about a container only when its networks are there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StartSpec {
+    /// Published ports that are served by the monitor.
+    pub relays: Vec<Relay>,
+    /// Names are answered at 127.0.0.11 in the namespace that comes as [`FdRole::Netns`].
+    pub names: Option<NamesSpec>,
     /// What the descriptors of the request are.
-    #[serde(default)]
     pub fds: Vec<FdRole>,
 }
 

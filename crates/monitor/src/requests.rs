@@ -70,7 +70,11 @@ impl Monitor {
     fn answer(&mut self, asker: Asker, body: Body, fds: Vec<OwnedFd>) -> Result<Option<Reply>, Refusal> {
         let mut fds = fds;
         let done = match body {
-            Body::Start(spec) => return self.start(*spec, fds).map(Some),
+            Body::Prepare(spec) => {
+                self.prepare(spec);
+                return Ok(None);
+            }
+            Body::Start(spec) => return self.start(spec, fds).map(Some),
             Body::Attach(spec) => self.attach(spec, fds.pop()),
             Body::Exec(spec) => return self.exec(*spec, fds.pop()).map(Some),
             Body::Signal { signal } => self.signal(signal),

@@ -15,6 +15,7 @@ use crate::prepare::describe;
 use crate::root::keep;
 
 /// See the module.
+#[derive(Debug)]
 pub enum CgroupView {
     /// cgroup2, mounted by the child.
     Unified,
@@ -28,6 +29,7 @@ pub enum CgroupView {
 }
 
 /// One v1 hierarchy.
+#[derive(Debug)]
 pub struct Part {
     /// The folder's name: "cpu,cpuacct", "systemd".
     name: String,

@@ -100,6 +100,7 @@ impl New<'_> {
 }
 
 /// A root file system of layers.
+#[derive(Debug)]
 pub enum Overlay {
     /// Ready to attach.
     Mount(OwnedFd),
@@ -109,6 +110,7 @@ pub enum Overlay {
 }
 
 /// See [`Overlay::Legacy`].
+#[derive(Debug)]
 pub struct LegacyOverlay {
     lower: Vec<PathBuf>,
     upper: PathBuf,

@@ -10,7 +10,13 @@ use crate::error::{During, Result};
 use crate::plan::{Namespace, Namespaces};
 
 /// Namespaces to go back to, the last entered first.
-pub struct Entered(Vec<(OwnedFd, u64)>);
+#[derive(Default)]
+pub struct Entered {
+    /// Of which each has a home.
+    homes: Vec<(OwnedFd, u64)>,
+    /// Entered after all others: the home, and the root there.
+    mounts: Option<(OwnedFd, OwnedFd)>,
+}
 
 impl Entered {
     /// Goes home.
@@ -20,12 +26,16 @@ impl Entered {
 
     /// Stays: for a process that has nothing else to do.
     pub fn stay(mut self) {
-        self.0.clear();
+        self.homes.clear();
+        self.mounts = None;
     }
 
     fn back(&mut self) -> Result<()> {
         let mut result = Ok(());
-        while let Some((home, kind)) = self.0.pop() {
+        if let Some((home, root)) = self.mounts.take() {
+            result = back_to(&home, &root);
+        }
+        while let Some((home, kind)) = self.homes.pop() {
             let left = sys::namespace::setns(home, kind)
                 .during("namespaces", || "return to the launcher's own namespaces".to_owned());
             result = result.and(left);
@@ -41,6 +51,14 @@ impl Drop for Entered {
     }
 }
 
+/// Comes back to a mount namespace, and there to a root that may not be the namespace's own.
+fn back_to(home: &OwnedFd, root: &OwnedFd) -> Result<()> {
+    let what = || "return to the launcher's own mounts".to_owned();
+    sys::namespace::setns(home, sys::clone::NEWNS).during("namespaces", what)?;
+    rustix::process::fchdir(root).during("namespaces", what)?;
+    rustix::process::chroot(".").during("namespaces", what)
+}
+
 fn kinds(namespaces: &Namespaces) -> [(&Namespace, &'static str, u64); 6] {
     use sys::clone::{NEWCGROUP, NEWIPC, NEWNET, NEWPID, NEWTIME, NEWUTS};
     [
@@ -54,12 +72,17 @@ fn kinds(namespaces: &Namespaces) -> [(&Namespace, &'static str, u64); 6] {
 }
 
 /// Enters what exists; returns the flags for the clone, which makes the rest, and the way home.
-pub fn enter(namespaces: &Namespaces, netns: Option<OwnedFd>) -> Result<(u64, Entered)> {
+/// `bare_mounts` is where the child's mounts begin, if not with the launcher's.
+pub fn enter(
+    namespaces: &Namespaces,
+    netns: Option<OwnedFd>,
+    bare_mounts: Option<OwnedFd>,
+) -> Result<(u64, Entered)> {
     let mut flags = sys::clone::NEWNS;
     if namespaces.user == Namespace::New {
         flags |= sys::clone::NEWUSER;
     }
-    let mut entered = Entered(Vec::new());
+    let mut entered = Entered::default();
     let mut netns = netns;
     for (namespace, name, kind) in kinds(namespaces) {
         let given = if kind == sys::clone::NEWNET { netns.take() } else { None };
@@ -77,11 +100,20 @@ pub fn enter(namespaces: &Namespaces, netns: Option<OwnedFd>) -> Result<(u64, En
             (Namespace::New, None) if kind == sys::clone::NEWTIME => {
                 let home = home(name)?;
                 sys::namespace::unshare(kind).during("namespaces", || "make a time namespace".to_owned())?;
-                entered.0.push((home, kind));
+                entered.homes.push((home, kind));
                 set_time_offsets(&namespaces.time_offsets)?;
             }
             (Namespace::New, None) => flags |= kind,
         }
+    }
+    if let Some(bare) = bare_mounts {
+        // Last: from there no path leads to /proc.
+        let root = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .during("namespaces", || "open the root".to_owned())?;
+        let home = home("mnt")?;
+        sys::namespace::setns(bare, sys::clone::NEWNS)
+            .during("namespaces", || "enter an empty mount namespace".to_owned())?;
+        entered.mounts = Some((home, root));
     }
     Ok((flags, entered))
 }
@@ -104,7 +136,7 @@ fn home(name: &str) -> Result<OwnedFd> {
 fn enter_one(entered: &mut Entered, fd: OwnedFd, name: &str, kind: u64) -> Result<()> {
     let home = home(name)?;
     sys::namespace::setns(fd, kind).during("namespaces", || format!("join the {name} namespace"))?;
-    entered.0.push((home, kind));
+    entered.homes.push((home, kind));
     Ok(())
 }
 

@@ -10,30 +10,46 @@ use rustix::process::{WaitId, WaitIdOptions};
 use crate::channel::{self, Channel, Message};
 use crate::child::{self, Setup};
 use crate::error::{During, LaunchError, Result, reason};
+use crate::filesystem::Overlay;
 use crate::hidden::Hidden;
 use crate::join;
 use crate::launcher::Launcher;
 use crate::plan::{LaunchPlan, Mount, MountSource, Namespace};
-use crate::prepare::{self, Prepared, Ready};
+use crate::prepare::{self, Ready};
 use crate::process::Surroundings;
 use crate::{Launch, Launched, Stdio, hooks, id_maps, listener, refusal, streams, user_namespace};
 
 /// Starts a container. Returns when its program runs (`execve` succeeded). On an error nothing is left: the cgroup is removed,
 /// the child is reaped.
 pub fn launch(plan: &LaunchPlan, options: Launch) -> Result<Launched> {
-    launch_by(&Launcher::detect()?, plan, options, |_| Ok(())).map(|(launched, ())| launched)
+    launch_by(&Launcher::detect()?, plan, None, options, |_| Ok(())).map(|(launched, ())| launched)
+}
+
+/// What is ready before a container's cgroup and network are: its mounts, attached nowhere.
+#[derive(Debug)]
+pub struct Prepared(prepare::Prepared);
+
+/// See [`Launcher::prepare`].
+pub(crate) fn prepare(launcher: &Launcher, plan: &LaunchPlan) -> Result<Prepared> {
+    let _umask = NoUmask::set();
+    prepare::prepare(plan, launcher.is_inside).map(Prepared).map_err(refusal::explained)
 }
 
 /// As [`launch`]; `meanwhile` is done while the child works.
 pub(crate) fn launch_by<T>(
     launcher: &Launcher,
     plan: &LaunchPlan,
+    prepared: Option<Prepared>,
     options: Launch,
     meanwhile: impl FnOnce(&Cgroup) -> Result<T>,
 ) -> Result<(Launched, T)> {
+    let Prepared(prepared) = match prepared {
+        Some(prepared) => prepared,
+        None => prepare(launcher, plan)?,
+    };
     let host = &launcher.cgroups;
     let Some(path) = &plan.cgroup else {
-        return start(launcher, plan, options, Cgroup::open(host, ""), meanwhile);
+        return start(launcher, plan, prepared, options, Cgroup::open(host, ""), meanwhile);
     };
     let (group, _stand_in) = match &plan.scope {
         Some(scope) => Cgroup::create_in_scope(host, scope, &plan.resources)
@@ -41,7 +57,7 @@ pub(crate) fn launch_by<T>(
             .map_err(cgroup_error)?,
         None => (Cgroup::create(host, path, &plan.resources).map_err(cgroup_error)?, None),
     };
-    start(launcher, plan, options, group.clone(), meanwhile).inspect_err(|_| {
+    start(launcher, plan, prepared, options, group.clone(), meanwhile).inspect_err(|_| {
         // The first error is the one to tell.
         let _ = group.remove();
     })
@@ -73,6 +89,7 @@ impl Drop for NoUmask {
 fn start<T>(
     launcher: &Launcher,
     plan: &LaunchPlan,
+    mut prepared: prepare::Prepared,
     options: Launch,
     group: Cgroup,
     meanwhile: impl FnOnce(&Cgroup) -> Result<T>,
@@ -80,12 +97,13 @@ fn start<T>(
     let umask = NoUmask::set();
     let is_grouped = plan.cgroup.is_some();
     let is_inside = launcher.is_inside;
-    let prepared = prepare::prepare(plan, &group, is_inside).map_err(refusal::explained)?;
+    prepared.show_cgroups(plan, &group).map_err(refusal::explained)?;
     let entry = if is_grouped { Some(group.entry().map_err(cgroup_error)?) } else { None };
     let own_user = plan.namespaces.user != Namespace::Host;
     let what = || "start the container's process".to_owned();
     let (ours, theirs) = channel::pair().during("launch", what)?;
-    let Launch { stdio, netns, console_size, extras } = options;
+    let Launch { stdio, netns, bare_mounts, console_size, extras } = options;
+    let bare_mounts = bare_mounts.filter(|_| !needs_own_mounts(launcher, plan, &prepared, &extras));
     let is_held = extras.gate.is_some();
     let terminal = matches!(stdio, Stdio::Terminal) || plan.process.terminal;
     let stdio = if terminal { Stdio::Terminal } else { stdio };
@@ -122,7 +140,7 @@ fn start<T>(
         || is_inside && join::is_needed(namespaces, netns.as_ref());
     let (child, left) = if is_one_way {
         let go = || {
-            let (flags, entered) = join::enter(namespaces, netns)?;
+            let (flags, entered) = join::enter(namespaces, netns, None)?;
             entered.stay();
             match &namespaces.user {
                 Namespace::Path(path) => user_namespace::join(path).map(|()| flags),
@@ -131,7 +149,7 @@ fn start<T>(
         };
         (user_namespace::clone_from(go, unified, body), Ok(()))
     } else {
-        let (flags, entered) = join::enter(namespaces, netns)?;
+        let (flags, entered) = join::enter(namespaces, netns, bare_mounts)?;
         let child = sys::clone3(flags, unified, body).during("launch", what);
         (child, entered.leave())
     };
@@ -171,6 +189,21 @@ fn start<T>(
     }
 }
 
+/// Whether the child must begin with the launcher's own mounts: to reach files of the host by their paths, to mount its root in the
+/// old way, or because a user namespace gets new views of /proc and /sys only where there are such already.
+fn needs_own_mounts(
+    launcher: &Launcher,
+    plan: &LaunchPlan,
+    prepared: &prepare::Prepared,
+    extras: &crate::Extras,
+) -> bool {
+    launcher.is_inside
+        || plan.namespaces.user != Namespace::Host
+        || plan.hooks.is_some()
+        || extras.no_pivot
+        || !matches!(prepared.rootfs, Some(Overlay::Mount(_)))
+}
+
 /// Kills and reaps a child that did not become what it should.
 pub(crate) fn end(pidfd: &OwnedFd) {
     // It may have gone by itself.
@@ -181,7 +214,13 @@ pub(crate) fn end(pidfd: &OwnedFd) {
 }
 
 /// What only the parent can do; then the child may go on.
-fn help(plan: &LaunchPlan, prepared: &Prepared, group: &Cgroup, pid: i32, channel: &Channel) -> Result<()> {
+fn help(
+    plan: &LaunchPlan,
+    prepared: &prepare::Prepared,
+    group: &Cgroup,
+    pid: i32,
+    channel: &Channel,
+) -> Result<()> {
     let help = || -> Result<()> {
         let namespaces = &plan.namespaces;
         if namespaces.user == Namespace::Host {
@@ -242,7 +281,7 @@ fn first_cause(channel: &Channel, error: LaunchError) -> LaunchError {
 }
 
 /// Mounts that take the mapping of the container's own user namespace, which exists only now. The child waits.
-fn map_mounts(plan: &LaunchPlan, prepared: &Prepared, pid: i32) -> Result<()> {
+fn map_mounts(plan: &LaunchPlan, prepared: &prepare::Prepared, pid: i32) -> Result<()> {
     for (mount, ready) in plan.mounts.iter().zip(&prepared.mounts) {
         let own = mount.idmap.as_ref().is_some_and(|idmap| idmap.uid.is_empty());
         if let (true, MountSource::Bind { .. }, Ready::Detached { mount: fd, .. }) =

@@ -11,7 +11,7 @@ use crate::exec::Target;
 use crate::launch::cgroup_error;
 use crate::plan::{ExecPlan, LaunchPlan};
 use crate::process::Surroundings;
-use crate::{ExecTarget, Launch, Launched, Stdio, launch, prepare, rootless};
+use crate::{ExecTarget, Launch, Launched, Prepared, Stdio, launch, prepare, rootless};
 
 /// See the module.
 #[derive(Debug)]
@@ -59,15 +59,21 @@ impl Launcher {
         })
     }
 
-    /// As [`crate::launch`]. While the new process is on its way to its program, `meanwhile` is called, with the cgroup; its error is
+    /// Makes ready for [`Self::launch`] what needs neither a cgroup nor a network.
+    pub fn prepare(&self, plan: &LaunchPlan) -> Result<Prepared, LaunchError> {
+        launch::prepare(self, plan)
+    }
+
+    /// As [`crate::launch`], with what [`Self::prepare`] has made of the same plan, if there is anything. While the new process is on its way to its program, `meanwhile` is called, with the cgroup; its error is
     /// the launch's.
     pub fn launch<T>(
         &self,
         plan: &LaunchPlan,
+        prepared: Option<Prepared>,
         options: Launch,
         meanwhile: impl FnOnce(&Cgroup) -> Result<T, LaunchError>,
     ) -> Result<(Launched, T), LaunchError> {
-        launch::launch_by(self, plan, options, meanwhile)
+        launch::launch_by(self, plan, prepared, options, meanwhile)
     }
 
     /// Opens a running container for processes to come.

@@ -8,6 +8,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod bare;
 pub mod bundle;
 mod cgroup_view;
 mod channel;
@@ -45,6 +46,7 @@ mod user_namespace;
 
 use std::os::fd::OwnedFd;
 
+pub use bare::bare_mounts;
 pub use defaults::{
     DEFAULT_CAPABILITIES, DEFAULT_PATH, HostFacts, MASKED_PATHS, NETWORK_SYSCTLS, READONLY_PATHS,
     spec_default,
@@ -53,7 +55,7 @@ pub use error::{LaunchError, LaunchErrorKind, PlanError};
 pub use exec::{Target, exec, exec_preserving};
 pub use host_mount::mount_on_host;
 pub use init::init;
-pub use launch::launch;
+pub use launch::{Prepared, launch};
 pub use launcher::Launcher;
 pub use oci_spec::runtime::Spec;
 pub use plan::*;
@@ -87,10 +89,20 @@ pub struct Launch {
     pub stdio: Stdio,
     /// A ready network namespace in place of a new one.
     pub netns: Option<OwnedFd>,
+    /// A mount namespace from [`bare_mounts`] to make the container's from, in place of the caller's own, which may have many mounts.
+    /// Not used where the caller's mounts are needed. The caller's current folder is its root.
+    pub bare_mounts: Option<OwnedFd>,
     /// Rows and columns of the terminal.
     pub console_size: Option<(u16, u16)>,
     /// What only some callers ask for.
     pub extras: Extras,
+}
+
+impl Launch {
+    /// With these streams, and nothing else that is special.
+    pub fn with(stdio: Stdio) -> Self {
+        Self { stdio, netns: None, bare_mounts: None, console_size: None, extras: Extras::default() }
+    }
 }
 
 /// What runc's command line adds to a launch.

@@ -15,6 +15,7 @@ use crate::masks;
 use crate::plan::{Device, LaunchPlan, Mount, MountSource, Namespace, Propagation, PropagationKind, RootFs};
 
 /// A mount on its way to the container.
+#[derive(Debug)]
 pub enum Ready {
     /// Only has to be attached.
     Detached {
@@ -30,6 +31,7 @@ pub enum Ready {
 }
 
 /// All that is ready.
+#[derive(Debug)]
 pub struct Prepared {
     /// Taken by the child.
     pub rootfs: Option<Overlay>,
@@ -47,13 +49,13 @@ pub struct Prepared {
     pub in_user_namespace: bool,
 }
 
-/// Makes everything ready, with an umask of zero. `cgroup` is the container's; its path is empty if it has none. `is_inside`: the
-/// launcher is not in the host's own user namespace.
-pub fn prepare(plan: &LaunchPlan, cgroup: &cgroup::Cgroup, is_inside: bool) -> Result<Prepared> {
+/// Makes ready whatever does not need the container's cgroup, with an umask of zero. `is_inside`: the launcher is not in the host's
+/// own user namespace.
+pub fn prepare(plan: &LaunchPlan, is_inside: bool) -> Result<Prepared> {
     let in_user_namespace = plan.namespaces.user != Namespace::Host || is_inside;
     let mut mounts = Vec::with_capacity(plan.mounts.len());
     for mount in &plan.mounts {
-        mounts.push(ready(plan, mount, cgroup, in_user_namespace)?);
+        mounts.push(ready(mount, in_user_namespace)?);
     }
     let dev = plan.mounts.iter().rposition(is_dev).filter(|_| plan.populate_dev);
     let populated_dev = match dev.map(|index| (index, &mounts[index])) {
@@ -77,6 +79,18 @@ pub fn prepare(plan: &LaunchPlan, cgroup: &cgroup::Cgroup, is_inside: bool) -> R
         host_nodes,
         in_user_namespace,
     })
+}
+
+impl Prepared {
+    /// Makes ready the views of the container's cgroup, which exists now; its path is empty if it has none.
+    pub fn show_cgroups(&mut self, plan: &LaunchPlan, cgroup: &cgroup::Cgroup) -> Result<()> {
+        for (mount, ready) in plan.mounts.iter().zip(&mut self.mounts) {
+            if let Ready::Cgroups(view) = ready {
+                *view = cgroup_view::prepare(plan, mount, cgroup, self.in_user_namespace)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn rootfs(rootfs: &RootFs) -> Result<Overlay> {
@@ -121,12 +135,7 @@ pub fn is_read_only_late(mount: &Mount) -> bool {
     fills_up && mount.attributes & sys::mount::attr::RDONLY != 0
 }
 
-fn ready(
-    plan: &LaunchPlan,
-    mount: &Mount,
-    cgroup: &cgroup::Cgroup,
-    in_user_namespace: bool,
-) -> Result<Ready> {
+fn ready(mount: &Mount, in_user_namespace: bool) -> Result<Ready> {
     match &mount.source {
         MountSource::New { fstype, source, options } => {
             if in_user_namespace || is_namespaced(fstype) || mount.copy_up {
@@ -166,9 +175,8 @@ fn ready(
             let folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
             Ok(Ready::Detached { mount: fd, folder })
         }
-        MountSource::Cgroup => {
-            cgroup_view::prepare(plan, mount, cgroup, in_user_namespace).map(Ready::Cgroups)
-        }
+        // Until there is a cgroup.
+        MountSource::Cgroup => Ok(Ready::Cgroups(CgroupView::Unified)),
     }
 }
 

@@ -286,7 +286,7 @@ pub fn what_the_container_inherits_is_clean() {
 pub fn requests_that_make_no_sense() {
     let mut world = World::new("sleep 1000");
     let mut link = world.start();
-    let again = Body::Start(Box::new(MonitorSpec { fds: Vec::new(), ..world.spec.clone() }));
+    let again = Body::Start(StartSpec::default());
     assert_eq!(link.refused(again), ErrorKind::Conflict);
     assert_eq!(link.refused(Body::SignalExec { id: "x".into(), signal: 1 }), ErrorKind::NoSuchExec);
     assert_eq!(link.refused(Body::Resize { exec: None, width: 1, height: 1 }), ErrorKind::Invalid);

@@ -19,9 +19,9 @@ fn publish(
     socket: impl Into<std::os::fd::OwnedFd>,
     target: SocketAddr,
 ) {
-    let number = world.spec.relays.len();
+    let number = world.start.relays.len();
     world.give(FdRole::Port(number), socket);
-    world.spec.relays.push(Relay { proto, socket: number, target });
+    world.start.relays.push(Relay { proto, socket: number, target });
 }
 
 pub fn tcp_goes_both_ways_and_ends_one_way_at_a_time() {

@@ -1,6 +1,5 @@
 //! Output to log and clients, input from clients.
 
-use std::os::fd::AsFd;
 
 use crate::world::*;
 use monitor::protocol::*;
@@ -94,12 +93,8 @@ pub fn a_client_that_does_not_read_delays_nobody_s_end() {
 
 pub fn many_processes_write_until_the_end() {
     let mut world = World::new("for i in 1 2 3 4 5 6 7 8; do seq 1 2000 & done; wait");
-    let (mut client, theirs) = Client::pair();
-    let mut link = world.spawn();
-    world.spec.fds.push(FdRole::Attach(output()));
-    let reply = link.ask_with(Body::Start(Box::new(world.spec.clone())), &[theirs.as_fd()]);
-    assert!(matches!(reply, Reply::Started { .. }), "{reply:?}");
-    drop(theirs);
+    let mut client = world.attach_first(output());
+    let mut link = world.start();
     assert_eq!(client.all_text().lines().count(), 8 * 2000);
     assert_eq!(link.finish(&mut world), 0);
 }

@@ -56,6 +56,7 @@ fn cgroup_parent() -> String {
 pub struct World {
     pub folder: tempfile::TempDir,
     pub spec: MonitorSpec,
+    pub start: StartSpec,
     /// What goes with the start request.
     pub fds: Vec<OwnedFd>,
     child: Option<Child>,
@@ -102,13 +103,12 @@ impl World {
             stop_signal: 15,
             stop_timeout: 10,
             health: None,
-            relays: Vec::new(),
-            names: None,
             auto_remove: false,
-            fds: Vec::new(),
             id,
         };
-        Self { folder, spec, fds: Vec::new(), child: None }
+        let mut world = Self { folder, spec, start: StartSpec::default(), fds: Vec::new(), child: None };
+        world.give(FdRole::BareMounts, runtime::bare_mounts().unwrap());
+        world
     }
 
     /// The same with a terminal.
@@ -123,7 +123,7 @@ impl World {
 
     /// Adds a descriptor to the start request.
     pub fn give(&mut self, role: FdRole, fd: impl Into<OwnedFd>) {
-        self.spec.fds.push(role);
+        self.start.fds.push(role);
         self.fds.push(fd.into());
     }
 
@@ -145,9 +145,10 @@ impl World {
     /// Spawns the monitor and asks it to start the container.
     pub fn try_start(&mut self) -> (Link, Reply) {
         let mut link = self.spawn();
+        link.send(Body::Prepare(Box::new(self.spec.clone())), &[]);
         let fds = std::mem::take(&mut self.fds);
         let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
-        let reply = link.ask_with(Body::Start(Box::new(self.spec.clone())), &fds);
+        let reply = link.ask_with(Body::Start(self.start.clone()), &fds);
         (link, reply)
     }
 

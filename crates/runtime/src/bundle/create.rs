@@ -130,12 +130,11 @@ fn create_in(
     store::write(folder, &record)?;
     let gate = create.hold.then(|| gate::make(folder)).transpose()?;
     let options = Launch {
-        stdio: create.stdio,
-        netns: None,
         console_size: console_size(bundle),
         extras: Extras { gate, ..create.extras },
+        ..Launch::with(create.stdio)
     };
-    let (launched, ()) = Launcher::on(host.clone())?.launch(plan, options, |_| Ok(()))?;
+    let (launched, ()) = Launcher::on(host.clone())?.launch(plan, None, options, |_| Ok(()))?;
     (record.pid, record.start_ticks) = (launched.pid, launched.start_ticks);
     if plan.scope.is_some() {
         // A user's manager has its units somewhere below its own.

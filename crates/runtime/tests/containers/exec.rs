@@ -166,12 +166,7 @@ fn terminal() {
     let mut plan = world.script("tty; stty size; read x; echo got $x; ls -l /dev/console | cut -c1-1; echo hi > /dev/console; stat -c %u /dev/pts/0");
     plan.process.terminal = true;
     plan.process.user = UserSpec::Name { spec: "web".into(), groups: Vec::new() };
-    let launch = runtime::Launch {
-        stdio: Stdio::Terminal,
-        netns: None,
-        console_size: Some((33, 99)),
-        extras: runtime::Extras::default(),
-    };
+    let launch = runtime::Launch { console_size: Some((33, 99)), ..runtime::Launch::with(Stdio::Terminal) };
     let mut launched = runtime::launch(&plan, launch).unwrap();
     let master = launched.terminal.take().unwrap();
     std::fs::File::from(master.try_clone().unwrap()).write_all(b"typed\n").unwrap();

@@ -211,12 +211,8 @@ fn ready_network() {
     let mut plan = world.script("stat -Lc %i /proc/self/ns/net; ls /sys/class/net | grep lo");
     let start = |plan: &LaunchPlan| {
         let (streams, stdio) = crate::world::Streams::pair();
-        let launch = runtime::Launch {
-            stdio,
-            netns: Some(netns.try_clone().unwrap().into()),
-            console_size: None,
-            extras: runtime::Extras::default(),
-        };
+        let netns = Some(netns.try_clone().unwrap().into());
+        let launch = runtime::Launch { netns, ..runtime::Launch::with(stdio) };
         finish(&runtime::launch(plan, launch).unwrap(), streams)
     };
     assert_eq!(start(&plan).stdout, format!("{inode}\nlo\n"));

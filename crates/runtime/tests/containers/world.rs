@@ -145,8 +145,7 @@ impl World {
     /// Starts a container with pipes for its output.
     pub fn start(&self, plan: &LaunchPlan) -> Result<(Launched, Streams), LaunchError> {
         let (streams, stdio) = Streams::pair();
-        launch(plan, Launch { stdio, netns: None, console_size: None, extras: runtime::Extras::default() })
-            .map(|launched| (launched, streams))
+        launch(plan, Launch::with(stdio)).map(|launched| (launched, streams))
     }
 
     /// No cgroup, no mount, no child.

@@ -2,9 +2,12 @@
 //!
 //! ```text
 //!            ┌─ prepare: record → OCI spec → launch plan → monitor's spec (at create where that is possible)
-//! launch ────┼─ spawn: socket pair, monitor                              } at the same time
-//!            └─ network: namespace, endpoints, ports, /etc/hosts         }
-//!        then Start{spec, descriptors} ──▶ Started: events and state are the listener's
+//! launch ────┴─ spawn: socket pair, monitor (one that waits, where there is one)
+//!    │
+//!    ├─ Prepare{spec} ──▶ monitor: mounts                                }
+//!    ├─ network: namespace, endpoints, ports, /etc/hosts                 } at the same time
+//!    └─ cgroup: its folders                                              }
+//!        then Start{descriptors} ──▶ Started: events and state are the listener's
 //! ```
 //! A launch that fails leaves nothing: networks are given back, the monitor leaves when its socket closes.
 
@@ -17,12 +20,16 @@ pub(crate) mod prepare;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use monitor::protocol::{Body, ErrorKind as Refusal, FdRole, MonitorSpec, Relay, RelayProto, Reply};
+use cgroup::{Cgroup, Resources};
+use monitor::protocol::{
+    Body, ErrorKind as Refusal, FdRole, MonitorSpec, Relay, RelayProto, Reply, StartSpec,
+};
 
 use super::model::{Container, lock};
 use crate::Engine;
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
+use crate::facts::Facts;
 use crate::monitors::Monitor;
 use crate::spares::Spawned;
 
@@ -64,23 +71,14 @@ impl Engine {
     async fn launch_now(self: &Arc<Self>, container: &Arc<Container>) -> Result<(), Failure> {
         // The monitor of the run before must have left its folder.
         let listener = Arc::clone(&container.listener).lock_owned().await;
-        let (prepared, spawned, joined) = tokio::join!(
-            self.take_prepared(container),
-            self.take_monitor(&container.id),
-            self.take_network(container)
-        );
-        // What has been made goes with these values when another of them failed.
-        let Spawned { socket, child } = spawned?;
+        let (prepared, spawned) =
+            tokio::join!(self.take_prepared(container), self.take_monitor(&container.id));
+        // What has been made goes with these values when the other of them failed.
+        let (spec, Spawned { socket, child }) = (prepared?, spawned?);
         let (connection, incoming) = Monitor::new(socket)?;
         let connection = Arc::new(connection);
         self.listen(container, &connection, incoming, Some(child), listener);
-        let sent = match (prepared, joined) {
-            (Ok(spec), Ok(joined)) => {
-                container.set_monitor(Some(Arc::clone(&connection)));
-                self.send_start(container, &connection, spec, joined).await
-            }
-            (Err(error), _) | (_, Err(error)) => Err(error.into()),
-        };
+        let sent = self.start_in(container, &connection, spec).await;
         if sent.is_err() {
             container.set_monitor(None);
             connection.hang_up();
@@ -111,21 +109,52 @@ impl Engine {
         .await
     }
 
-    async fn take_network(self: &Arc<Self>, container: &Arc<Container>) -> Result<network::Joined> {
-        let (engine, container) = (Arc::clone(self), Arc::clone(container));
-        blocking(move || engine.join_networks(&container)).await
+    /// Has a monitor start a container.
+    async fn start_in(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        monitor: &Arc<Monitor>,
+        spec: Box<MonitorSpec>,
+    ) -> Result<(), Failure> {
+        let ahead = Ahead::of(&spec, &self.facts);
+        monitor.announce(Body::Prepare(spec)).await?;
+        let (engine, joining) = (Arc::clone(self), Arc::clone(container));
+        let group = ahead.clone();
+        let joined = blocking(move || {
+            let joined = engine.join_networks(&joining)?;
+            if let Some(ahead) = &group {
+                ahead.make();
+            }
+            Ok(joined)
+        });
+        let sent = match joined.await {
+            Ok(joined) => {
+                container.set_monitor(Some(Arc::clone(monitor)));
+                self.send_start(container, monitor, joined).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        if let (Err(_), Some(ahead)) = (&sent, ahead) {
+            // The monitor does so, too, unless it did not come that far.
+            let _ = blocking(move || Ok(ahead.undo())).await;
+        }
+        sent
     }
 
     async fn send_start(
         &self,
-        container: &Arc<Container>,
+        container: &Container,
         monitor: &Monitor,
-        mut spec: Box<MonitorSpec>,
         joined: network::Joined,
     ) -> Result<(), Failure> {
+        let mut start = StartSpec {
+            names: self.names_spec(&container.record()),
+            relays: joined.published.relays.iter().filter_map(relay).collect(),
+            fds: Vec::new(),
+        };
         let mut fds: Vec<OwnedFd> = Vec::new();
         let mut give = |role: FdRole, fd: OwnedFd| {
-            spec.fds.push(role);
+            start.fds.push(role);
             fds.push(fd);
         };
         if let Some(netns) = joined.netns {
@@ -141,13 +170,38 @@ impl Engine {
         for client in container.streams.take().await {
             give(FdRole::Attach(client.spec), client.socket);
         }
-        spec.names = self.names_spec(&container.record());
-        spec.relays = joined.published.relays.iter().filter_map(relay).collect();
-        let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
-        match monitor.ask(Body::Start(spec), &borrowed).await? {
+        let mut borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+        if let Some(bare) = &self.bare_mounts {
+            start.fds.push(FdRole::BareMounts);
+            borrowed.push(bare.as_fd());
+        }
+        match monitor.ask(Body::Start(start), &borrowed).await? {
             Reply::Error { kind, message } => Err(refused(kind, &message)),
             _ => Ok(()),
         }
+    }
+}
+
+/// A container's cgroup whose folders the engine makes, while the monitor is busy with the mounts.
+#[derive(Clone)]
+struct Ahead {
+    cgroup: Cgroup,
+    resources: Resources,
+}
+
+impl Ahead {
+    /// None where systemd makes it.
+    fn of(spec: &MonitorSpec, facts: &Facts) -> Option<Self> {
+        let path = spec.plan.cgroup.as_deref().filter(|_| spec.plan.scope.is_none())?;
+        Some(Self { cgroup: facts.cgroup(path), resources: spec.plan.resources.clone() })
+    }
+
+    fn make(&self) {
+        self.cgroup.make_ahead(&self.resources);
+    }
+
+    fn undo(&self) {
+        let _ = self.cgroup.remove();
     }
 }
 

@@ -23,6 +23,9 @@ pub(crate) const HOSTNAME: &str = "hostname";
 pub(crate) const HOSTS: &str = "hosts";
 pub(crate) const RESOLV_CONF: &str = "resolv.conf";
 
+/// In the order of mounting.
+const FILES: [&str; 3] = [RESOLV_CONF, HOSTNAME, HOSTS];
+
 impl Engine {
     /// Everything but the descriptors. Blocks on file systems.
     pub(crate) fn prepare(&self, container: &Container) -> Result<Box<MonitorSpec>> {
@@ -65,10 +68,7 @@ impl Engine {
             stop_signal: stop_signal(&record),
             stop_timeout: config.stop_timeout.unwrap_or(self.config.default_stop_timeout),
             health: health.map(Box::new),
-            relays: Vec::new(),
-            names: None,
             auto_remove: record.host.auto_remove,
-            fds: Vec::new(),
         }))
     }
 
@@ -153,7 +153,13 @@ impl Engine {
         };
         let taken =
             |mount: &SpecMount| record.mounts.iter().any(|user| user.destination == mount.destination);
-        let mut files = vec![file(RESOLV_CONF), file(HOSTNAME), file(HOSTS)];
+        for name in FILES {
+            // What is in them is written while they are being mounted.
+            let path = folder.join(name);
+            let opened = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+            opened.map_err(|error| Error::host(format!("create {}", path.display()), error))?;
+        }
+        let mut files = FILES.map(file).to_vec();
         files.retain(|mount| !taken(mount));
         Ok(files)
     }
