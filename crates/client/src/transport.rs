@@ -51,9 +51,24 @@ pub(crate) async fn dial(endpoint: &Endpoint) -> Result<Stream> {
     }
 }
 
-/// Connects to a unix socket. When more clients ask than its queue holds, the kernel says EAGAIN on a non-blocking socket;
-/// waiting for a place is a blocking connect's job.
+/// How many listeners may die one after the other with our connection in their queue.
+const DYING: usize = 5;
+
+/// Connects to a unix socket. A connection that nobody had accepted when its listener died is reset, which shows here if it
+/// happens early enough: there may be a new listener at that path by now.
 pub(crate) async fn dial_unix(path: &Path) -> io::Result<Stream> {
+    for _ in 1..DYING {
+        match dial_unix_once(path).await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+            outcome => return outcome,
+        }
+    }
+    dial_unix_once(path).await
+}
+
+/// When more clients ask than the socket's queue holds, the kernel says EAGAIN on a non-blocking socket; waiting for a place is a
+/// blocking connect's job.
+async fn dial_unix_once(path: &Path) -> io::Result<Stream> {
     match UnixStream::connect(path).await {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             let path = path.to_owned();
@@ -169,5 +184,30 @@ impl AsyncWrite for Stream {
                 Poll::Ready(Ok(()))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Future as _, poll_fn};
+    use std::os::unix::net::UnixListener;
+    use std::task::Poll;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_listener_that_dies_while_we_connect_is_followed_by_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let dying = UnixListener::bind(&path).unwrap();
+        let mut dial = std::pin::pin!(dial_unix(&path));
+        // The kernel has queued the connection, and the runtime has not been told yet.
+        let first = poll_fn(|cx| Poll::Ready(dial.as_mut().poll(cx).is_pending())).await;
+        assert!(first, "connected before anything could go wrong");
+        std::fs::remove_file(&path).unwrap();
+        let next = UnixListener::bind(&path).unwrap();
+        drop(dying);
+        assert!(matches!(dial.await, Ok(Stream::Unix(_))));
+        next.accept().unwrap();
     }
 }
