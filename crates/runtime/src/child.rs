@@ -14,6 +14,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 
+use crate::birth::{self, Birth};
 use crate::error::{During, LaunchError, Result};
 use crate::filesystem::{self, New, Overlay};
 use crate::launch::{cgroup_error, set_oom_score};
@@ -70,7 +71,7 @@ pub fn run(setup: &mut Setup<'_>) -> Result<Infallible> {
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .during("rootfs", || "make mounts private".to_owned())?;
     let root = Root::new(attach_root(setup.prepared.rootfs.take())?);
-    let late = mounts(plan, &setup.prepared, &root)?;
+    let late = mounts(plan, &setup.prepared, setup.around.birth.as_ref(), &root)?;
     devices::rest(plan, &root, setup.prepared.populated_dev.is_some(), &setup.prepared.host_nodes)?;
     let terminal = match setup.streams {
         Streams::Terminal => Some(terminal::open(&root, setup.console_size)?),
@@ -117,6 +118,9 @@ pub fn run(setup: &mut Setup<'_>) -> Result<Infallible> {
         masks::mask(&plan.masked_paths, &root, null, empty)?;
     }
     streams::install(&setup.streams, terminal.as_ref())?;
+    if setup.around.birth.is_none() {
+        streams::begin_session(terminal.is_some())?;
+    }
     drop(terminal);
     process::run(&plan.process, &root, &mut setup.around, plan.hooks.as_ref())
 }
@@ -161,7 +165,12 @@ fn attach_root(overlay: Option<Overlay>) -> Result<OwnedFd> {
 }
 
 /// Attaches all mounts; returns those that become read-only at the end.
-fn mounts<'a>(plan: &'a LaunchPlan, prepared: &Prepared, root: &Root) -> Result<Vec<(&'a Mount, OwnedFd)>> {
+fn mounts<'a>(
+    plan: &'a LaunchPlan,
+    prepared: &Prepared,
+    birth: Option<&Birth>,
+    root: &Root,
+) -> Result<Vec<(&'a Mount, OwnedFd)>> {
     let mut late = Vec::new();
     let mut dev = None;
     for (index, (mount, ready)) in plan.mounts.iter().zip(&prepared.mounts).enumerate() {
@@ -174,7 +183,11 @@ fn mounts<'a>(plan: &'a LaunchPlan, prepared: &Prepared, root: &Root) -> Result<
                     attributes: prepare::first_attributes(mount),
                     what: &describe(mount),
                 };
-                Some(match new.create_in_child() {
+                let made = match birth.and_then(Birth::namespace).filter(|_| fstype == "proc") {
+                    Some(namespace) => birth::procfs(&new, namespace),
+                    None => new.create_in_child(),
+                };
+                Some(match made {
                     // The namespace that it would show is not the user namespace's own.
                     Err(_) if prepared.in_user_namespace && host_view(fstype).is_some() => {
                         borrow_view(fstype, mount)?
@@ -354,7 +367,7 @@ fn console(plan: &LaunchPlan, root: &Root, terminal: &terminal::Terminal) -> Res
 }
 
 /// Makes the container's root the root of the mount namespace, and the current folder, and lets go of the old one.
-fn pivot(root: &Root) -> Result<()> {
+pub fn pivot(root: &Root) -> Result<()> {
     let what = || "pivot_root".to_owned();
     rustix::process::fchdir(root.fd()).during("rootfs", what)?;
     // The old root lands on top of the new one, and "." is what lies on top: no folder of the image is needed for it.

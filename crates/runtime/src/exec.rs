@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::birth::Birth;
 use crate::channel::{self, Channel};
 use crate::error::{During, LaunchError, Result};
 use crate::hidden::Hidden;
@@ -60,6 +61,8 @@ pub struct Target {
     entry: cgroup::Entry,
     /// Has a time namespace to enter.
     has_time: bool,
+    /// Its processes may do what they like to one of ours that they see.
+    is_armed: bool,
 }
 
 impl Target {
@@ -77,7 +80,16 @@ impl Target {
             entry.unified = Some(cut_off(folder, launcher.is_inside)?);
         }
         let has_time = sys::namespace::number(target.pid, "time").is_ok();
-        Ok(Self { pid: target.pid, pidfd, cgroup, is_grouped: target.cgroup.is_some(), entry, has_time })
+        let is_armed = is_armed(launcher, target.pid)?;
+        Ok(Self {
+            pid: target.pid,
+            pidfd,
+            cgroup,
+            is_grouped: target.cgroup.is_some(),
+            entry,
+            has_time,
+            is_armed,
+        })
     }
 
     /// A process that comes into a frozen cgroup stops at once, and so would the launcher, for as long as it stays frozen.
@@ -122,6 +134,14 @@ impl Target {
     }
 }
 
+/// Whether the container's processes may have `CAP_SYS_PTRACE` in the launcher's own user namespace.
+fn is_armed(launcher: &Launcher, pid: i32) -> Result<bool> {
+    let what = || "look at the container's capabilities".to_owned();
+    let ptrace = sys::caps::parse("CAP_SYS_PTRACE").map_or(0, |number| 1 << number);
+    Ok(sys::caps::bounding_of(pid).during("exec", what)? & ptrace != 0
+        && sys::namespace::number(pid, "user").during("exec", what)? == launcher.user_namespace)
+}
+
 fn gone() -> String {
     "the container is not running".to_owned()
 }
@@ -157,11 +177,23 @@ pub(crate) fn exec_by(
     let own_user = namespaces & sys::clone::NEWUSER != 0;
     let listener = listener::connect(plan, "running")?;
     let gathered = launcher.surroundings(theirs, own_user)?;
-    let mut around = Surroundings { preserve_fds, listener, ..gathered };
+    let birth = target.is_armed.then(Birth::new).transpose()?;
+    let mut around = Surroundings { preserve_fds, listener, birth, ..gathered };
     let oom_score = launcher.new_oom_score(plan.oom_score_adj);
     let mut keep = kept(target, plan, &streams, &around, oom_score);
 
     let hidden = Hidden::hide()?;
+    if around.birth.is_some() {
+        let unified = target.entry.unified.as_ref().map(AsFd::as_fd);
+        let forerunner = sys::clone3(0, unified, || {
+            let Err(error) = inside(plan, target, namespaces, oom_score, &streams, console_size, &mut around);
+            around.channel.failed(&error);
+            1
+        })
+        .during("exec", gone)?;
+        drop(hidden);
+        return born(target, &forerunner.pidfd, around, &ours);
+    }
     let born = sys::clone::errand(|| {
         sys::exec::close_all_but(&mut keep).during("descriptors", || "close descriptors".to_owned())?;
         // A cgroup namespace bounds where a process may be put, a time namespace wants one that shares no memory, and in a user
@@ -192,14 +224,43 @@ pub(crate) fn exec_by(
             Ok(Launched { pid, pidfd: child, terminal, cgroup: target.cgroup.clone(), start_ticks })
         }
         Err(error) => {
-            if target.is_frozen() {
-                // It dies when it thaws, which must not be waited for.
-                let _ = sys::signal::send(&child, sys::signal::KILL);
-            } else {
-                end(&child);
-            }
+            give_up(target, &child);
             Err(error)
         }
+    }
+}
+
+/// What becomes of a forerunner.
+fn born(target: &Target, forerunner: &OwnedFd, mut around: Surroundings, ours: &Channel) -> Result<Launched> {
+    let birth = around.birth.take();
+    drop(around);
+    let mut terminal = None;
+    let heard = listen(ours, &mut terminal, || Ok(()), || target.refuse_frozen());
+    let born = match (heard, &birth) {
+        (Ok(()), Some(birth)) => birth.child(forerunner),
+        (Ok(()), None) => Err(LaunchError::other("exec", gone())),
+        (Err(error), _) => Err(error),
+    };
+    let started = born.and_then(|(pid, pidfd)| {
+        let start_ticks =
+            sys::process::start_ticks(pid).during("exec", || "look at the process's start".to_owned())?;
+        Ok(Launched { pid, pidfd, terminal, cgroup: target.cgroup.clone(), start_ticks })
+    });
+    started.inspect_err(|_| {
+        give_up(target, forerunner);
+        if let Some(remains) = birth.and_then(|birth| birth.remains()) {
+            give_up(target, &remains);
+        }
+    })
+}
+
+/// Ends a process that did not become what it should.
+fn give_up(target: &Target, child: &OwnedFd) {
+    if target.is_frozen() {
+        // It dies when it thaws, which must not be waited for.
+        let _ = sys::signal::send(child, sys::signal::KILL);
+    } else {
+        end(child);
     }
 }
 
@@ -283,6 +344,9 @@ fn inside(
             .during("terminal", || "hand over the terminal".to_owned())?;
     }
     streams::install(streams, terminal.as_ref())?;
+    if around.birth.is_none() {
+        streams::begin_session(terminal.is_some())?;
+    }
     drop(terminal);
     process::run(plan, &root, around, None)
 }

@@ -63,6 +63,11 @@ fn context<'a>(fstype: &str, what: &'a str) -> Result<Context<'a>> {
     Ok(Context { fd, what })
 }
 
+/// The beginnings of a file system, see [`New::create_from`].
+pub fn open(fstype: &str, what: &str) -> Result<OwnedFd> {
+    context(fstype, what).map(|context| context.fd)
+}
+
 /// What a new file system is made of.
 pub struct New<'a> {
     pub fstype: &'a str,
@@ -87,8 +92,24 @@ impl New<'_> {
         })
     }
 
-    fn make(&self) -> Result<(OwnedFd, OwnedFd)> {
+    /// Makes a procfs of this pid namespace (Linux 6.17).
+    pub fn create_for(&self, namespace: &OwnedFd) -> Result<OwnedFd> {
         let context = context(self.fstype, self.what)?;
+        rustix::mount::fsconfig_set_fd(&context.fd, "pidns", namespace.as_fd())
+            .map_err(|error| context.fail(error))?;
+        self.finish(context).map(|(mount, _)| mount)
+    }
+
+    /// Makes it of what [`open`] returned, here or elsewhere.
+    pub fn create_from(&self, fd: OwnedFd) -> Result<OwnedFd> {
+        self.finish(Context { fd, what: self.what }).map(|(mount, _)| mount)
+    }
+
+    fn make(&self) -> Result<(OwnedFd, OwnedFd)> {
+        self.finish(context(self.fstype, self.what)?)
+    }
+
+    fn finish(&self, context: Context<'_>) -> Result<(OwnedFd, OwnedFd)> {
         if let Some(source) = self.source.filter(|source| !source.is_empty()) {
             context.set("source", Some(source))?;
         }

@@ -8,9 +8,73 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::MemfdFlags;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{During, LaunchError, Result};
+use crate::outside::Outside;
 use crate::plan::{Hook, Hooks};
+
+/// Hooks that run in the runtime's namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    Prestart,
+    CreateRuntime,
+    Poststart,
+    Poststop,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Prestart => "prestart",
+            Self::CreateRuntime => "createRuntime",
+            Self::Poststart => "poststart",
+            Self::Poststop => "poststop",
+        }
+    }
+
+    fn of(self, hooks: &Hooks) -> &[Hook] {
+        match self {
+            Self::Prestart => &hooks.prestart,
+            Self::CreateRuntime => &hooks.create_runtime,
+            Self::Poststart => &hooks.poststart,
+            Self::Poststop => &hooks.poststop,
+        }
+    }
+}
+
+/// Whether any of them run in the runtime's namespaces.
+pub fn has_outer(hooks: &Hooks) -> bool {
+    use Kind::{CreateRuntime, Poststart, Poststop, Prestart};
+    [Prestart, CreateRuntime, Poststart, Poststop].into_iter().any(|kind| !kind.of(hooks).is_empty())
+}
+
+/// Runs all hooks of a kind in the runtime's namespaces, which are the caller's or, if he has left them, `outside`.
+pub fn run_outer(
+    outside: Option<&Outside>,
+    kind: Kind,
+    planned: &Hooks,
+    status: &str,
+    pid: i32,
+) -> Result<()> {
+    match outside {
+        Some(outside) if !kind.of(planned).is_empty() => outside.run(kind, status, pid),
+        _ => run_all(kind, planned, status, pid),
+    }
+}
+
+/// Runs all hooks of a kind here. After a container's end all are tried, and the first error is returned.
+pub fn run_all(kind: Kind, planned: &Hooks, status: &str, pid: i32) -> Result<()> {
+    if kind != Kind::Poststop {
+        return run(kind.of(planned), kind.name(), planned, status, pid);
+    }
+    let mut result = Ok(());
+    for hook in kind.of(planned) {
+        let ran = run(std::slice::from_ref(hook), kind.name(), planned, status, pid);
+        result = result.and(ran);
+    }
+    result
+}
 
 /// Runs hooks one after the other; the first that fails ends it. `status` and `pid` are what the state says; a `pid` of 0 is left
 /// out.

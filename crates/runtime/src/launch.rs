@@ -7,13 +7,16 @@ use std::time::Duration;
 use cgroup::Cgroup;
 use rustix::process::{WaitId, WaitIdOptions};
 
+use crate::birth::Birth;
 use crate::channel::{self, Channel, Message};
 use crate::child::{self, Setup};
 use crate::error::{During, LaunchError, Result, reason};
 use crate::filesystem::Overlay;
 use crate::hidden::Hidden;
+use crate::hooks::Kind;
 use crate::join;
 use crate::launcher::Launcher;
+use crate::outside::Outside;
 use crate::plan::{LaunchPlan, Mount, MountSource, Namespace};
 use crate::prepare::{self, Ready};
 use crate::process::Surroundings;
@@ -100,11 +103,15 @@ fn start<T>(
     prepared.show_cgroups(plan, &group).map_err(refusal::explained)?;
     let entry = if is_grouped { Some(group.entry().map_err(cgroup_error)?) } else { None };
     let own_user = plan.namespaces.user != Namespace::Host;
+    let mut namespaces = plan.namespaces.clone();
+    let is_observed = join::is_observed(&namespaces);
+    let birth = Birth::of_first(&mut namespaces)?;
     let what = || "start the container's process".to_owned();
     let (ours, theirs) = channel::pair().during("launch", what)?;
     let Launch { stdio, netns, bare_mounts, console_size, extras } = options;
     let bare_mounts = bare_mounts.filter(|_| !needs_own_mounts(launcher, plan, &prepared, &extras));
     let is_held = extras.gate.is_some();
+    let outside = extras.outside;
     let terminal = matches!(stdio, Stdio::Terminal) || plan.process.terminal;
     let stdio = if terminal { Stdio::Terminal } else { stdio };
     let mut setup = Setup {
@@ -115,6 +122,7 @@ fn start<T>(
             gate: extras.gate,
             preserve_fds: extras.preserve_fds,
             listener: listener::connect(&plan.process, "creating")?,
+            birth,
             ..launcher.surroundings(theirs, own_user)?
         },
         no_pivot: extras.no_pivot,
@@ -134,13 +142,12 @@ fn start<T>(
         setup.around.channel.failed(&error);
         1
     };
-    let hidden = join::is_observed(&plan.namespaces).then(Hidden::hide).transpose()?;
-    let namespaces = &plan.namespaces;
+    let hidden = is_observed.then(Hidden::hide).transpose()?;
     let is_one_way = matches!(namespaces.user, Namespace::Path(_))
-        || is_inside && join::is_needed(namespaces, netns.as_ref());
+        || is_inside && join::is_needed(&namespaces, netns.as_ref());
     let (child, left) = if is_one_way {
         let go = || {
-            let (flags, entered) = join::enter(namespaces, netns, None)?;
+            let (flags, entered) = join::enter(&namespaces, netns, None)?;
             entered.stay();
             match &namespaces.user {
                 Namespace::Path(path) => user_namespace::join(path).map(|()| flags),
@@ -149,14 +156,15 @@ fn start<T>(
         };
         (user_namespace::clone_from(go, unified, body), Ok(()))
     } else {
-        let (flags, entered) = join::enter(namespaces, netns, bare_mounts)?;
+        let (flags, entered) = join::enter(&namespaces, netns, bare_mounts)?;
         let child = sys::clone3(flags, unified, body).during("launch", what);
         (child, entered.leave())
     };
     drop(hidden);
     drop(umask);
     let child = child?;
-    let Setup { prepared, around, .. } = setup;
+    let Setup { prepared, mut around, .. } = setup;
+    let birth = around.birth.take();
     // Or the end of the line would never come.
     drop(around);
     let Some(channel) = parents_end else {
@@ -169,21 +177,26 @@ fn start<T>(
         let start_ticks = sys::process::start_ticks(child.pid).during("launch", what)?;
         let done = meanwhile(&group)?;
         drop(prepared);
-        supervise(plan, child.pid, &channel, &mut terminal)?;
-        Ok((start_ticks, done))
+        supervise(plan, outside.as_deref(), child.pid, &channel, &mut terminal)?;
+        let Some(birth) = &birth else { return Ok((child.pid, None, start_ticks, done)) };
+        let (pid, pidfd) = birth.child(&child.pidfd)?;
+        Ok((pid, Some(pidfd), sys::process::start_ticks(pid).during("launch", what)?, done))
     });
     match started {
-        Ok((start_ticks, done)) => {
+        Ok((pid, pidfd, start_ticks, done)) => {
             if let (Some(planned), false) = (&plan.hooks, is_held) {
                 // The specification: a failure of these changes nothing.
-                let _ = hooks::run(&planned.poststart, "poststart", planned, "running", child.pid);
+                let _ = hooks::run_outer(outside.as_deref(), Kind::Poststart, planned, "running", pid);
             }
-            let launched =
-                Launched { pid: child.pid, pidfd: child.pidfd, terminal, cgroup: group, start_ticks };
+            let pidfd = pidfd.unwrap_or(child.pidfd);
+            let launched = Launched { pid, pidfd, terminal, cgroup: group, start_ticks };
             Ok((launched, done))
         }
         Err(error) => {
             end(&child.pidfd);
+            if let Some(born) = birth.and_then(|birth| birth.remains()) {
+                end(&born);
+            }
             Err(error)
         }
     }
@@ -248,11 +261,17 @@ fn help(
 }
 
 /// Listening until the program runs.
-fn supervise(plan: &LaunchPlan, pid: i32, channel: &Channel, terminal: &mut Option<OwnedFd>) -> Result<()> {
+fn supervise(
+    plan: &LaunchPlan,
+    outside: Option<&Outside>,
+    pid: i32,
+    channel: &Channel,
+    terminal: &mut Option<OwnedFd>,
+) -> Result<()> {
     let run_hooks = || match &plan.hooks {
         Some(planned) => {
-            hooks::run(&planned.prestart, "prestart", planned, "creating", pid)?;
-            hooks::run(&planned.create_runtime, "createRuntime", planned, "creating", pid)
+            hooks::run_outer(outside, Kind::Prestart, planned, "creating", pid)?;
+            hooks::run_outer(outside, Kind::CreateRuntime, planned, "creating", pid)
         }
         None => Ok(()),
     };

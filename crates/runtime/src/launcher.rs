@@ -107,6 +107,7 @@ impl Launcher {
             gate: None,
             listener: None,
             preserve_fds: 0,
+            birth: None,
         })
     }
 

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod bare;
+mod birth;
 pub mod bundle;
 mod cgroup_view;
 mod channel;
@@ -32,6 +33,7 @@ mod launcher;
 mod listener;
 mod masks;
 mod mount_options;
+mod outside;
 mod plan;
 mod planning;
 mod prepare;
@@ -58,6 +60,7 @@ pub use init::init;
 pub use launch::{Prepared, launch};
 pub use launcher::Launcher;
 pub use oci_spec::runtime::Spec;
+pub use outside::Outside;
 pub use plan::*;
 pub use planning::{PlanOptions, compile, plan, plan_process, plan_resources};
 pub use refusal::refusal;
@@ -119,6 +122,8 @@ pub struct Extras {
     pub keep_keyring: bool,
     /// The caller has entered the container's user namespace by [`rootless`], and is perhaps not root in it.
     pub entered: bool,
+    /// Who runs hooks where he came from.
+    pub outside: Option<std::sync::Arc<Outside>>,
 }
 
 /// A started process.
@@ -139,18 +144,9 @@ pub struct Launched {
 /// Runs the hooks that follow a container's end. All are tried; the first error is returned.
 pub fn run_poststop_hooks(plan: &LaunchPlan) -> Result<(), LaunchError> {
     match &plan.hooks {
-        Some(planned) => poststop(planned),
+        Some(planned) => hooks::run_all(hooks::Kind::Poststop, planned, "stopped", 0),
         None => Ok(()),
     }
-}
-
-fn poststop(planned: &Hooks) -> Result<(), LaunchError> {
-    let mut result = Ok(());
-    for hook in &planned.poststop {
-        let ran = hooks::run(std::slice::from_ref(hook), "poststop", planned, "stopped", 0);
-        result = result.and(ran);
-    }
-    result
 }
 
 /// A running container, for [`exec`].

@@ -8,6 +8,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::thread::{Gid, Uid};
 
+use crate::birth::{self, Birth};
 use crate::channel::Channel;
 use crate::error::{During, LaunchError, Result};
 use crate::identity::{self, Identity};
@@ -38,6 +39,8 @@ pub struct Surroundings {
     pub listener: Option<Listener>,
     /// Descriptors from 3 on that the program keeps.
     pub preserve_fds: u32,
+    /// The process that this one is going to be is yet to be born.
+    pub birth: Option<Birth>,
 }
 
 /// Turns this process into the program. `hooks`: a first process's; the startContainer ones run as the container's user.
@@ -47,6 +50,9 @@ pub fn run(
     around: &mut Surroundings,
     hooks: Option<&Hooks>,
 ) -> Result<Infallible> {
+    if let Some(birth) = &around.birth {
+        birth.prepare()?;
+    }
     let identity = identity::resolve(&process.user, root)?;
     if identity.uid != 0 || around.own_user {
         streams::give_to(identity.uid)?;
@@ -68,6 +74,22 @@ pub fn run(
     check_cwd()?;
 
     let program = program::Program::prepare(process, &identity)?;
+    if let Some(birth) = around.birth.take() {
+        return in_sight(process, &program, around, &birth, hooks);
+    }
+    wait_for_start(&program, around, hooks)?;
+    around.channel.executing()?;
+    leave_nothing(around)?;
+    confine(process, around)?;
+    Err(program.execute())
+}
+
+/// At the gate, if there is one, and the last hooks.
+fn wait_for_start(
+    program: &program::Program,
+    around: &mut Surroundings,
+    hooks: Option<&Hooks>,
+) -> Result<()> {
     if let Some(gate) = around.gate.take() {
         // Whoever creates the container is to hear of it, not whoever starts it.
         program.check()?;
@@ -79,12 +101,43 @@ pub fn run(
         let pid = rustix::process::getpid().as_raw_pid();
         hooks::run(&planned.start_container, "startContainer", planned, "created", pid)?;
     }
-    around.channel.executing()?;
+    Ok(())
+}
+
+/// What the launcher ignores, blocks and has open.
+fn leave_nothing(around: &Surroundings) -> Result<()> {
     sys::signal::restore_default(around.ignored).during("signals", || "reset signals".to_owned())?;
     sys::signal::set_mask(0).during("signals", || "reset the signal mask".to_owned())?;
     sys::exec::close_on_exec_from(3 + around.preserve_fds)
-        .during("descriptors", || "close descriptors".to_owned())?;
-    confine(process, around)?;
+        .during("descriptors", || "close descriptors".to_owned())
+}
+
+/// The same steps for a process that is to be born with nothing to take: all that can be done before comes before.
+fn in_sight(
+    process: &Process,
+    program: &program::Program,
+    around: &mut Surroundings,
+    birth: &Birth,
+    hooks: Option<&Hooks>,
+) -> Result<Infallible> {
+    leave_nothing(around)?;
+    let waits = around.gate.is_some() || hooks.is_some();
+    if !waits {
+        around.channel.executing()?;
+    }
+    let is_confined = birth::is_allowed(process);
+    if is_confined {
+        confine(process, around)?;
+    }
+    birth.happen(&mut birth::kept(around, is_confined))?;
+    streams::begin_session(process.terminal)?;
+    if waits {
+        wait_for_start(program, around, hooks)?;
+        around.channel.executing()?;
+    }
+    if !is_confined {
+        confine(process, around)?;
+    }
     Err(program.execute())
 }
 

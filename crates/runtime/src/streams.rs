@@ -44,15 +44,21 @@ pub fn prepare(stdio: Stdio) -> Result<Streams> {
     Ok(streams)
 }
 
-/// Starts a session with these streams; runs in the child.
+/// Starts a session, with the installed terminal if there is one; runs in the child.
+pub fn begin_session(terminal: bool) -> Result<()> {
+    rustix::process::setsid().during("streams", || "start a session".to_owned())?;
+    if terminal {
+        rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())
+            .during("streams", || "set the controlling terminal".to_owned())?;
+    }
+    Ok(())
+}
+
+/// Puts the streams in their places; runs in the child.
 pub fn install(streams: &Streams, terminal: Option<&Terminal>) -> Result<()> {
     let what = || "set up the standard streams".to_owned();
-    rustix::process::setsid().during("streams", || "start a session".to_owned())?;
     if let Some(terminal) = terminal {
-        let slave = terminal.slave.as_fd();
-        rustix::process::ioctl_tiocsctty(slave)
-            .during("streams", || "set the controlling terminal".to_owned())?;
-        duplicate([slave; 3]).during("streams", what)?;
+        duplicate([terminal.slave.as_fd(); 3]).during("streams", what)?;
     } else if let Streams::Three([stdin, stdout, stderr]) = streams {
         duplicate([stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]).during("streams", what)?;
     }

@@ -15,6 +15,52 @@ pub struct Program {
     pub flags: u64,
 }
 
+impl Program {
+    /// Whether it lets a native call with these arguments pass.
+    pub fn allows(&self, number: u32, arguments: [u64; 6]) -> bool {
+        let audit = crate::arch::Machine::NATIVE.abi().audit();
+        let answer = self.answer(Call { audit, number, arguments }).map(|(answer, _)| answer);
+        matches!(answer, Some(crate::decide::answer::ALLOW | crate::decide::answer::LOG))
+    }
+
+    /// Runs it as the kernel would: the answer, and how many instructions it took. `None`: it is no filter of ours.
+    pub(crate) fn answer(&self, call: Call) -> Option<(u32, usize)> {
+        let word = |offset: u32| match offset {
+            0 => Some(call.number),
+            4 => Some(call.audit),
+            offset => {
+                let argument = call.arguments.get(usize::try_from(offset.checked_sub(16)? / 8).ok()?)?;
+                Some((argument >> (offset % 8 * 8)) as u32)
+            }
+        };
+        let (mut at, mut steps, mut accumulator) = (0_usize, 0, 0_u32);
+        loop {
+            let (code, yes, no, k) = sys::seccomp::unpack(*self.instructions.get(at)?);
+            at += 1;
+            steps += 1;
+            let mut jump = |condition: bool| at += usize::from(if condition { yes } else { no });
+            match code {
+                0x20 => accumulator = word(k)?,
+                0x54 => accumulator &= k,
+                0x05 => at = at.checked_add(usize::try_from(k).ok()?)?,
+                0x06 => return Some((k, steps)),
+                0x15 => jump(accumulator == k),
+                0x25 => jump(accumulator > k),
+                0x35 => jump(accumulator >= k),
+                _ => return None,
+            }
+        }
+    }
+}
+
+/// What a filter sees of a call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call {
+    pub audit: u32,
+    pub number: u32,
+    pub arguments: [u64; 6],
+}
+
 fn is_zero(flags: &u64) -> bool {
     *flags == 0
 }

@@ -9,40 +9,12 @@ use sys::seccomp::unpack;
 use crate::arch::{ARM_PRIVATE, Abi, Machine, X32_BIT};
 use crate::decide::answer;
 use crate::numbers::NUMBERS;
+use crate::program::Call;
 use crate::{Action, Argument, Operator, Profile, Program, Rule, Rules};
-
-/// What a filter sees of a call.
-#[derive(Debug, Clone, Copy)]
-struct Call {
-    audit: u32,
-    number: u32,
-    arguments: [u64; 6],
-}
 
 /// Runs a program as the kernel would: the answer, and how many instructions it took.
 fn run(program: &Program, call: Call) -> (u32, usize) {
-    let word = |offset: u32| match offset {
-        0 => call.number,
-        4 => call.audit,
-        offset => (call.arguments[(offset as usize - 16) / 8] >> (offset % 8 * 8)) as u32,
-    };
-    let (mut at, mut steps, mut accumulator) = (0_usize, 0, 0_u32);
-    loop {
-        let (code, yes, no, k) = unpack(program.instructions[at]);
-        at += 1;
-        steps += 1;
-        let mut jump = |condition: bool| at += usize::from(if condition { yes } else { no });
-        match code {
-            0x20 => accumulator = word(k),
-            0x54 => accumulator &= k,
-            0x05 => at += k as usize,
-            0x06 => return (k, steps),
-            0x15 => jump(accumulator == k),
-            0x25 => jump(accumulator > k),
-            0x35 => jump(accumulator >= k),
-            _ => panic!("instruction {code:#x}"),
-        }
-    }
+    program.answer(call).expect("a filter")
 }
 
 /// The longest way through a program.

@@ -125,6 +125,14 @@ pub fn permitted() -> io::Result<u64> {
     Ok(rustix::thread::capabilities(None)?.permitted.bits())
 }
 
+/// The bounding set of a process (proc_pid_status(5)).
+pub fn bounding_of(pid: i32) -> io::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let set = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

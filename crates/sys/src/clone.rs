@@ -125,6 +125,62 @@ pub fn errand<T>(body: impl FnOnce() -> T) -> io::Result<Option<T>> {
     Ok(errand.result)
 }
 
+/// A pid in memory that a process shares with those it clones: who somebody else made can be read here. Other than a message it needs
+/// no system call of whoever makes the process.
+#[derive(Debug)]
+pub struct PidCell(*mut i32);
+
+impl PidCell {
+    /// An empty one.
+    pub fn new() -> io::Result<Self> {
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+        // SAFETY: new memory, at an address that the kernel chooses.
+        let memory = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                size_of::<i32>(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                flags,
+                -1,
+                0,
+            )
+        };
+        if memory == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Self(memory.cast())) }
+    }
+
+    /// The pid; `None` as long as there is none.
+    pub fn get(&self) -> Option<i32> {
+        // SAFETY: our own memory, as long as we live; only the kernel writes there, a whole number at once.
+        let pid = unsafe { self.0.read_volatile() };
+        (pid > 0).then_some(pid)
+    }
+}
+
+impl Drop for PidCell {
+    fn drop(&mut self) {
+        // SAFETY: our own memory, which nobody in this process uses any more.
+        unsafe { libc::munmap(self.0.cast(), size_of::<i32>()) };
+    }
+}
+
+/// The number of `clone(2)`, for those who ask a filter about it.
+pub const NUMBER: u32 = libc::SYS_clone as u32;
+
+/// The flags of [`reborn`]'s clone, all in its first argument, where a filter can see them.
+pub const REBORN: u64 = (libc::CLONE_PARENT | libc::CLONE_PARENT_SETTID | libc::SIGCHLD) as u64;
+
+/// Ends the calling process, which must be single-threaded and a child that SIGCHLD tells of, and goes on in a sibling of it: a copy
+/// with another pid, which `cell` has from then on, and in the pid namespace that children are born into. By `clone(2)`, since
+/// filters refuse clone3. Returns in the new process, or with an error in the old one.
+pub fn reborn(cell: &PidCell) -> io::Result<()> {
+    // SAFETY: without CLONE_VM and with no stack given this is fork(2), as in `clone3`; the cell's memory takes the pid.
+    match unsafe { libc::syscall(libc::SYS_clone, REBORN, 0_usize, cell.0, 0_usize, 0_usize) } {
+        0 => Ok(()),
+        pid if pid > 0 => exit_now(0),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Memory for another process's stack, with a page below that nobody may touch.
 struct Stack(*mut libc::c_void);
 
@@ -223,6 +279,22 @@ mod tests {
             rustix::process::WaitOptions::empty(),
         );
         assert_eq!(status.unwrap().unwrap().1.exit_status(), Some(7));
+    }
+
+    #[test]
+    fn a_process_goes_on_as_its_own_sibling() {
+        let cell = PidCell::new().unwrap();
+        assert_eq!(cell.get(), None);
+        let first = clone3(0, None, || match reborn(&cell) {
+            Ok(()) => i32::from(cell.get() == Some(rustix::process::getpid().as_raw_pid())),
+            Err(_) => 2,
+        });
+        let end = |pid: i32| {
+            let pid = rustix::process::Pid::from_raw(pid);
+            rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap().unwrap().1
+        };
+        assert_eq!(end(first.unwrap().pid).exit_status(), Some(0));
+        assert_eq!(end(cell.get().unwrap()).exit_status(), Some(1));
     }
 
     #[test]

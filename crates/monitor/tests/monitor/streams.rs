@@ -1,6 +1,5 @@
 //! Output to log and clients, input from clients.
 
-
 use crate::world::*;
 use monitor::protocol::*;
 

@@ -9,6 +9,7 @@ mod image_archives;
 mod image_contents;
 mod image_copy;
 mod images;
+mod loot;
 mod manifests;
 mod network;
 mod registries;

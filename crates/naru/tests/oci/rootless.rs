@@ -167,3 +167,54 @@ fn a_user_with_ranges_has_many_users_inside() {
     ];
     assert_eq!(said, expected);
 }
+
+#[test]
+fn hooks_of_a_users_container_run_where_the_user_is() {
+    let script = r#"
+        cat > hook <<'END'
+#!/bin/sh
+read -r state
+here=inside; test "$(readlink /proc/self/ns/mnt)" = "$2" && here=outside
+who=other; test "$(readlink /proc/self/ns/user)" = "$3" && who=ours
+pid=$(echo "$state" | jq .pid)
+exists=gone; test -e /proc/$pid && exists=there
+echo "$1 $(echo "$state" | jq -r .status) $here $who $(id -u) $exists" >> "$4"
+END
+        chmod 755 hook
+        spec 'exec true'
+        change --arg hook "$PWD/hook" --arg mnt "$(readlink /proc/self/ns/mnt)" --arg user "$(readlink /proc/self/ns/user)" --arg log "$PWD/log" '
+            def hook(kind): [{path: $hook, args: ["hook", kind, $mnt, $user, $log], env: ["PATH=/usr/bin:/bin"]}];
+            .hooks = {prestart: hook("prestart"), createRuntime: hook("createRuntime"), createContainer: hook("createContainer"),
+                poststart: hook("poststart"), poststop: hook("poststop")}'
+        launch run one
+        sed 's/^/run: /' log; rm log
+        launch create one
+        sed 's/^/create: /' log; rm log
+        naru start one
+        wait_for 'test "$(status one)" = stopped'
+        naru delete one
+        sed 's/^/later: /' log; rm log
+        # One that fails ends it. Nobody stays behind.
+        change '.hooks.createRuntime[0].path = "/bin/false"'
+        launch run one
+        sed 's/^/failed: /' log
+        wait_for '! pgrep -f "$XDG_RUNTIME_DIR/../naru" > /dev/null'
+    "#;
+    let Some(said) = as_user(script, true) else { return };
+    let expected = [
+        "run: prestart creating outside ours 54321 there",
+        "run: createRuntime creating outside ours 54321 there",
+        "run: createContainer creating inside other 0 there",
+        "run: poststart running outside ours 54321 there",
+        "run: poststop stopped outside ours 54321 gone",
+        "create: prestart creating outside ours 54321 there",
+        "create: createRuntime creating outside ours 54321 there",
+        "create: createContainer creating inside other 0 there",
+        "later: poststart running outside ours 54321 there",
+        "later: poststop stopped outside ours 54321 gone",
+        "\"run failed: unable to start container process: error running createRuntime hook #0: exit status: 1, output: \"",
+        "failed: prestart creating outside ours 54321 there",
+        "failed: poststop stopped outside ours 54321 gone",
+    ];
+    assert_eq!(said, expected);
+}

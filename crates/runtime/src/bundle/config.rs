@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::error::{Error, Result};
 use super::place::{cgroup_path, scope};
 use crate::defaults::HostFacts;
-use crate::plan::{ExecPlan, LaunchPlan, Namespaces, RootFs};
+use crate::plan::{ExecPlan, Hooks, LaunchPlan, Namespaces, RootFs};
 use crate::{PlanOptions, plan, plan_process, plan_resources};
 
 /// A bundle that was read.
@@ -77,6 +77,12 @@ impl Bundle {
             plan.scope = scope(&self.cgroups_path(), id, manager)?;
         }
         Ok(plan)
+    }
+
+    /// Those of its hooks that run in the runtime's own namespaces, and the rest; `None` if there are none of the former.
+    pub fn outer_hooks(&self, id: &str) -> Result<Option<Hooks>> {
+        let hooks = crate::planning::hooks(&self.spec, id, &self.path)?;
+        Ok(hooks.filter(crate::hooks::has_outer))
     }
 }
 

@@ -9,7 +9,8 @@ use rustix::process::{Pid, PidfdFlags};
 use super::error::{Error, Result};
 use super::processes;
 use super::record::Record;
-use crate::{ExecTarget, gate, hooks};
+use crate::hooks::{self, Kind};
+use crate::{ExecTarget, gate};
 
 /// A container.
 #[derive(Debug, Clone)]
@@ -108,7 +109,7 @@ impl Container {
         gate::remove(&self.folder);
         if let Some(planned) = &self.record.hooks {
             // The specification: a failure of these changes nothing.
-            let _ = hooks::run(&planned.poststart, "poststart", planned, "running", self.record.pid);
+            let _ = hooks::run_all(Kind::Poststart, planned, "running", self.record.pid);
         }
         Ok(())
     }

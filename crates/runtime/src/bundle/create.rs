@@ -9,6 +9,7 @@ use super::container::Container;
 use super::error::{Error, Result};
 use super::record::Record;
 use super::store::{self, Store};
+use crate::hooks::{self, Kind};
 use crate::launcher::Launcher;
 use crate::plan::{LaunchPlan, Namespace};
 use crate::{Extras, Launch, Launched, Stdio, gate, rootless};
@@ -59,11 +60,13 @@ impl Store {
             plan.resources.devices.clear();
         }
         let folder = self.claim(create.id)?;
+        let mut create = create;
+        create.extras.outside.clone_from(&self.outside);
         let created = create_in(&folder, bundle, &host, &mut plan, create);
         if created.is_err() {
             if let Some(planned) = &plan.hooks {
                 // The first error is the one to tell.
-                let _ = crate::poststop(planned);
+                let _ = hooks::run_outer(self.outside(), Kind::Poststop, planned, "stopped", 0);
             }
             let _ = std::fs::remove_dir_all(&folder);
         }

@@ -8,13 +8,15 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use super::container::{Container, Status, status};
 use super::error::{Error, Result};
 use super::store::Store;
+use crate::Outside;
+use crate::hooks::{self, Kind};
 
 impl Store {
     /// Removes a stopped or a merely created container; with `force` any, and it is fine if there is none. An error of the
     /// poststop hooks is returned when all is removed.
     pub fn delete(&self, id: &str, force: bool) -> Result<()> {
         match self.open(id) {
-            Ok(container) => container.delete(force),
+            Ok(container) => container.delete(force, self.outside()),
             Err(Error::NotFound) if force && self.is_claimed(id) => remove(&self.folder(id)?),
             Err(Error::NotFound) if force => Ok(()),
             Err(error) => Err(error),
@@ -23,7 +25,7 @@ impl Store {
 }
 
 impl Container {
-    fn delete(&self, force: bool) -> Result<()> {
+    fn delete(&self, force: bool, outside: Option<&Outside>) -> Result<()> {
         match self.status() {
             Status::Stopped => {}
             Status::Created => self.end()?,
@@ -40,7 +42,9 @@ impl Container {
         if let Some(group) = &self.record.cgroup {
             group.remove()?;
         }
-        let hooked = self.record.hooks.as_ref().map_or(Ok(()), crate::poststop);
+        let hooks = self.record.hooks.as_ref();
+        let hooked =
+            hooks.map_or(Ok(()), |hooks| hooks::run_outer(outside, Kind::Poststop, hooks, "stopped", 0));
         remove(&self.folder)?;
         Ok(hooked?)
     }

@@ -1,15 +1,19 @@
 //! The state root: one folder for each container, named by its id.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::container::Container;
 use super::error::{Error, Result};
 use super::record::Record;
+use crate::Outside;
 
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    /// Who runs hooks where this process came from.
+    pub(super) outside: Option<Arc<Outside>>,
 }
 
 pub(super) const RECORD: &str = "state.json";
@@ -17,7 +21,16 @@ pub(super) const RECORD: &str = "state.json";
 impl Store {
     /// The state root at `root`, made when the first container is.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), outside: None }
+    }
+
+    /// The same one, for a process that has left the runtime's namespaces.
+    pub fn with_outside(&self, outside: Option<Outside>) -> Self {
+        Self { root: self.root.clone(), outside: outside.map(Arc::new) }
+    }
+
+    pub(super) fn outside(&self) -> Option<&Outside> {
+        self.outside.as_deref()
     }
 
     /// The folder of a container, whether it exists or not.

@@ -104,7 +104,7 @@ pub fn plan(spec: &Spec, options: &PlanOptions) -> Result<LaunchPlan> {
         scope: None,
         resources: resources(linux, cgroup.is_some())?,
         cgroup,
-        hooks: hooks(spec, options)?,
+        hooks: hooks(spec, &options.id, &options.bundle)?,
         namespaces,
     })
 }
@@ -156,7 +156,8 @@ fn text(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| PlanError::new(format!("path {} is not UTF-8", path.display())))
 }
 
-fn hooks(spec: &Spec, options: &PlanOptions) -> Result<Option<Hooks>> {
+/// The hooks of the container `id`, if there are any.
+pub(crate) fn hooks(spec: &Spec, id: &str, bundle: &Path) -> Result<Option<Hooks>> {
     let Some(hooks) = spec.hooks() else { return Ok(None) };
     let list = |hooks: &Option<Vec<oci::Hook>>| {
         let hook = |hook: &oci::Hook| {
@@ -187,8 +188,8 @@ fn hooks(spec: &Spec, options: &PlanOptions) -> Result<Option<Hooks>> {
         return Ok(None);
     }
     Ok(Some(Hooks {
-        id: options.id.clone(),
-        bundle: options.bundle.clone(),
+        id: id.to_owned(),
+        bundle: bundle.to_owned(),
         annotations: annotations(spec),
         ..planned
     }))

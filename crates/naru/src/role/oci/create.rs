@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use runtime::bundle::{Bundle, Create, Created};
+use runtime::bundle::{Bundle, Create, Created, Store};
 use runtime::{Extras, Stdio};
 
 use super::arguments::{Flag, Order, Parsed, parse};
@@ -22,7 +22,7 @@ const FLAGS: &[Flag] = &[
 pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
     let flags = parse(words, FLAGS, Order::Any)?;
     let id = flags.id("create")?;
-    let request = Request::read(globals, &flags, true)?;
+    let request = Request::read(globals, &flags, id, true)?;
     let created = request.create(id, true, "create failed: ")?;
     request.hand_over(&created)?;
     Ok(0)
@@ -31,6 +31,7 @@ pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
 /// What `create` and `run` are asked for.
 pub struct Request<'a> {
     globals: &'a Globals,
+    store: Store,
     flags: &'a Parsed,
     bundle: Bundle,
     /// Descriptors by socket activation (sd_listen_fds(3)), and those of `--preserve-fds`.
@@ -45,17 +46,23 @@ fn load(flags: &Parsed) -> Result<Bundle> {
 
 impl<'a> Request<'a> {
     /// Reads the bundle, and protects this process.
-    pub fn read(globals: &'a Globals, flags: &'a Parsed, detach: bool) -> Result<Self> {
+    pub fn read(globals: &'a Globals, flags: &'a Parsed, id: &str, detach: bool) -> Result<Self> {
         let fds = (listen_fds(), flags.number("preserve-fds")?.unwrap_or(0));
-        let entered = match unprivileged::is_root() {
-            true => false,
-            false => unprivileged::enter_new(&load(flags)?)?,
+        let (entered, outside) = match unprivileged::is_root() {
+            true => (false, None),
+            false => unprivileged::enter_new(&load(flags)?, id, fds.0 + fds.1)?,
         };
-        seal::seal(fds.0 + fds.1, entered)?;
+        seal::seal(fds.0 + fds.1, entered, outside.as_ref())?;
+        let store = globals.store.with_outside(outside);
         let bundle = load(flags)?;
         let terminal = bundle.spec.process().as_ref().and_then(|process| process.terminal()).unwrap_or(false);
         console::check(flags.value("console-socket"), terminal, detach)?;
-        Ok(Self { globals, flags, bundle, fds, entered })
+        Ok(Self { globals, store, flags, bundle, fds, entered })
+    }
+
+    /// Where the container is kept.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Creates the container.
@@ -73,9 +80,10 @@ impl<'a> Request<'a> {
                 keep_keyring: self.flags.switch("no-new-keyring"),
                 gate: None,
                 entered: self.entered,
+                outside: None,
             },
         };
-        let created = self.globals.store.create(&self.bundle, create);
+        let created = self.store.create(&self.bundle, create);
         created.map_err(|error| Failure::from(error).within(doing))
     }
 
@@ -91,7 +99,7 @@ impl<'a> Request<'a> {
         });
         written.inspect_err(|_| {
             // The first error is the one to tell.
-            let _ = self.globals.store.delete(&created.container.record().id, true);
+            let _ = self.store.delete(&created.container.record().id, true);
         })
     }
 }

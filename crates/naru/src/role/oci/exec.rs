@@ -44,7 +44,7 @@ fn exec(globals: &Globals, words: &[String]) -> Result<i32> {
         true => false,
         false => unprivileged::enter_existing(&globals.store.open(id)?)?,
     };
-    seal::seal(preserve, entered)?;
+    seal::seal(preserve, entered, None)?;
     let container = globals.store.open(id)?;
     let mut plan = plan(&flags, &container, args)?;
     plan.env.extend(create::listen_environment(listened));

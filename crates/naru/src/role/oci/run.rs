@@ -22,7 +22,7 @@ pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
     let flags = parse(words, FLAGS, Order::Any)?;
     let id = flags.id("run")?;
     let detach = flags.switch("detach");
-    let request = Request::read(globals, &flags, detach)?;
+    let request = Request::read(globals, &flags, id, detach)?;
     // Before there is a child whose end, or a signal to be passed on, could be missed.
     let signals = if detach { None } else { Some(foreground::Signals::take()?) };
     let created = request.create(id, false, "run failed: ")?;
@@ -31,7 +31,7 @@ pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
     let code = foreground::wait(&created.launched, &signals);
     let deleted = match flags.switch("keep") {
         true => Ok(()),
-        false => globals.store.delete(id, true),
+        false => request.store().delete(id, true),
     };
     let code = code?;
     deleted?;

@@ -1,9 +1,12 @@
 //! Executing ourselves again through a read-only mount that is attached nowhere, before a container comes near this process: its
 //! programs may reach our image as `/proc/self/exe` and, later, write to it (CVE-2019-5736). Costs one `execve`, which also
-//! leaves behind every descriptor of the caller that is nobody's business.
+//! leaves behind every descriptor, and every variable, of the caller that is nobody's business: a process on its way into a container
+//! is a copy of this one.
 
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 
+use runtime::Outside;
 use rustix::fs::StatVfsMountFlags;
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
@@ -13,12 +16,29 @@ use super::unprivileged;
 
 const EXECUTABLE: &str = "/proc/self/exe";
 
+/// The variables that this role reads.
+const KNOWN: [&str; 8] = [
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DBUS_SYSTEM_BUS_ADDRESS",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    unprivileged::MARK,
+    unprivileged::OUTSIDE,
+];
+
+fn is_known(name: &OsStr) -> bool {
+    KNOWN.iter().any(|known| name == *known)
+}
+
 /// Returns in the sealed process. The caller's descriptors from 3 on, so many as `preserve`, stay open. `entered`: this process is
-/// in the container's user namespace by now.
-pub fn seal(preserve: u32, entered: bool) -> Result<()> {
+/// in the container's user namespace by now, and `outside` runs hooks where it came from.
+pub fn seal(preserve: u32, entered: bool, outside: Option<&Outside>) -> Result<()> {
     let doing = || "protect the runtime's own executable".to_owned();
     let mount = rustix::fs::statvfs(EXECUTABLE).map_err(Failure::io(doing()))?;
-    if mount.f_flag.contains(StatVfsMountFlags::RDONLY) {
+    let is_clean = std::env::vars_os().all(|(name, _)| is_known(&name));
+    if mount.f_flag.contains(StatVfsMountFlags::RDONLY) && is_clean {
         return Ok(());
     }
     let sealed = read_only().map_err(Failure::io(doing())).map_err(|failure| match runtime::refusal() {
@@ -33,11 +53,16 @@ pub fn seal(preserve: u32, entered: bool) -> Result<()> {
     let variable = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         [name.into_vec(), value.into_vec()].join(&b'=')
     };
-    let mut environment: Vec<Vec<u8>> = std::env::vars_os().map(variable).collect();
-    environment.retain(|variable| !variable.starts_with(unprivileged::MARK.as_bytes()));
+    let is_our_own = |name: &OsStr| name == unprivileged::MARK || name == unprivileged::OUTSIDE;
+    let known = std::env::vars_os().filter(|(name, _)| is_known(name) && !is_our_own(name));
+    let mut environment: Vec<Vec<u8>> = known.map(variable).collect();
     environment.extend(unprivileged::mark().filter(|_| entered).map(String::into_bytes));
-    let environment = strings(environment)?;
     sys::exec::close_on_exec_from(3 + preserve).map_err(Failure::io(doing()))?;
+    if let Some(outside) = outside {
+        let number = outside.hand_over().map_err(runtime::bundle::Error::from)?;
+        environment.push(format!("{}={number}", unprivileged::OUTSIDE).into_bytes());
+    }
+    let environment = strings(environment)?;
     Err(Failure::io(doing())(sys::exec::fexecve(&sealed, &arguments, &environment)))
 }
 

@@ -12,9 +12,9 @@ fn with_open_folder(world: &World, words: &[&str]) -> Done {
     world.shell_verb("exec 7<. 8<. 9<.; exec", words)
 }
 
-/// The same from a read-only mount: then the runtime does not execute itself again, and has the caller's descriptors to the end.
+/// The same from a read-only mount, without variables: then the runtime does not execute itself again, and has the caller's descriptors to the end.
 fn with_open_folder_to_the_end(world: &World, words: &[&str]) -> Done {
-    let mount = r#"mount -o bind,ro "$0" "$0" && exec "$0" "$@""#;
+    let mount = r#"mount -o bind,ro "$0" "$0" && exec env -i "$0" "$@""#;
     world.shell_verb(&format!("exec 7<. 8<. 9<.; exec unshare -m sh -c '{mount}'"), words)
 }
 

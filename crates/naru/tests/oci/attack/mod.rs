@@ -17,6 +17,7 @@
 //! | `kernel::no_release_agent…` | | read-only cgroups (`cgroup_view`); the bounding set |
 //! | `kernel::the_filter…` | | the filter; its look at arguments; its tables for x32 and 32-bit calls |
 //! | `keys` | | a new session keyring; masked paths |
+//! | `loot` | (2016-9962) | a forerunner outside of the pid namespace (`birth`); an environment of known variables (`seal`) |
 //! | `privileges` | 2022-24769, 2022-29162 | nothing inheritable but what was given (`process::confine`) |
 //! | `proc::as_a_link…` | 2019-19921, 2023-27561 | proc and sysfs on ordinary folders only (`child::target`) |
 //! | `proc::as_a_volume…` | 2019-16884, 2025-52881 | no mounts inside /proc; writes go to the host's procfs (`process::write_proc`) |
@@ -28,6 +29,7 @@ mod devices;
 mod exe;
 mod kernel;
 mod keys;
+mod loot;
 mod privileges;
 mod proc;
 mod races;
