@@ -31,6 +31,8 @@ pub(crate) enum Stream {
 pub(crate) struct Ssh {
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
+    /// Whether anything has come from the other side.
+    heard: bool,
     _process: Child,
 }
 
@@ -50,6 +52,8 @@ pub(crate) async fn dial(endpoint: &Endpoint) -> Result<Stream> {
         }
     }
 }
+
+const SSH_ENDED: &str = "ssh has ended without an answer, make sure that the address is right, and that naru or docker is on that host";
 
 /// How many listeners may die one after the other with our connection in their queue.
 const DYING: usize = 5;
@@ -126,7 +130,7 @@ fn ssh(
     let mut process = command.spawn().map_err(|error| failed(format!("start ssh: {error}")))?;
     let (stdin, stdout) = (process.stdin.take(), process.stdout.take());
     let stdout = stdout.ok_or_else(|| failed("ssh has no output".to_owned()))?;
-    Ok(Stream::Ssh(Box::new(Ssh { stdin, stdout, _process: process })))
+    Ok(Stream::Ssh(Box::new(Ssh { stdin, stdout, heard: false, _process: process })))
 }
 
 /// What the other machine's shell runs.
@@ -143,7 +147,13 @@ impl AsyncRead for Stream {
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Ssh(ssh) => Pin::new(&mut ssh.stdout).poll_read(cx, buf),
+            Self::Ssh(ssh) => {
+                let before = buf.filled().len();
+                std::task::ready!(Pin::new(&mut ssh.stdout).poll_read(cx, buf))?;
+                ssh.heard |= buf.filled().len() > before;
+                // What ssh has to say of that is on standard error already.
+                Poll::Ready(if ssh.heard { Ok(()) } else { Err(io::Error::other(SSH_ENDED)) })
+            }
         }
     }
 }

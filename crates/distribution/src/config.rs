@@ -29,6 +29,9 @@ pub struct RegistriesConfig {
     pub certs_dirs: Vec<PathBuf>,
     /// `registries.conf` and folders of drop-ins; later ones win.
     pub registries_conf: Vec<PathBuf>,
+    /// Logins of whoever runs this (`auth.json`, `config.json`), the first that knows a host wins: for mirrors and other hosts that
+    /// stand in for a registry, where the caller has none for them.
+    pub logins: Vec<PathBuf>,
     /// Proxies for every registry and token server.
     pub proxies: Proxies,
     /// `max-concurrent-downloads`: layers downloaded at once, over all pulls.
@@ -91,6 +94,7 @@ impl Default for RegistriesConfig {
             insecure_networks: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()],
             certs_dirs: vec![PathBuf::from("/etc/docker/certs.d")],
             registries_conf: Vec::new(),
+            logins: Vec::new(),
             proxies: Proxies::default(),
             max_downloads: 3,
             max_uploads: 5,

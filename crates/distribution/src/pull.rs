@@ -294,9 +294,8 @@ impl Pull<'_> {
         let id = chosen.manifest.config.digest.to_string();
         let known = self.blocking("look up image", move |store| Ok(store.image(&id).is_ok())).await?;
         layers::fetch(self, &chosen.manifest.layers, diff_ids, known).await?;
-        for (blob, diff_id) in chosen.manifest.layers.iter().zip(diff_ids) {
-            remember(self.store, self.session, Some(diff_id), blob).await;
-        }
+        let layers = diff_ids.iter().cloned().zip(chosen.manifest.layers.iter().map(Descriptor::bare));
+        remember(self.store, self.session, layers.collect()).await;
 
         let documents: Vec<Fetched> =
             chosen.indexes.iter().chain([&chosen.manifest_bytes]).cloned().collect();

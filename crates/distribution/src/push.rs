@@ -67,7 +67,7 @@ async fn tagged_images(
     options: &PushOptions,
 ) -> Result<Vec<(String, ImageRecord)>> {
     let wanted = reference.clone();
-    let all = options.all_tags;
+    let (all, is_packed_anew) = (options.all_tags, options.packed.is_some());
     let found = blocking(store, "list images", move |store| {
         let images = store.images()?;
         let mut found = BTreeMap::new();
@@ -79,7 +79,12 @@ async fn tagged_images(
             {
                 // Found by its name, the record's target is that name's target.
                 let name = Reference { tag: Some(tag.clone()), digest: None, ..wanted.clone() };
-                found.insert(tag, store.packed_image(&store.image(&name.to_string())?)?);
+                let image = store.image(&name.to_string())?;
+                let image = match is_packed_anew {
+                    true => store.packed_image(&image)?,
+                    false => store.pushed_image(&image)?,
+                };
+                found.insert(tag, image);
             }
         }
         Ok(found)
@@ -355,7 +360,8 @@ impl Push<'_> {
         let _place = place(&self.registries.0.uploads, || show(LayerStep::Waiting)).await?;
         let source = self.source(&layer.blob);
         upload::blob(self.session, &layer.blob, &source, &layer.known, &show).await?;
-        remember(self.store, self.session, layer.diff_id.as_ref(), &layer.blob).await;
+        let diff_ids = layer.diff_id.clone().map(|diff_id| (diff_id, layer.blob.bare()));
+        remember(self.store, self.session, diff_ids.into_iter().collect()).await;
         Ok(())
     }
 
@@ -375,14 +381,18 @@ impl Push<'_> {
     }
 }
 
-/// Remembers that a repository has a layer, for the next push of it to the same registry.
-pub(crate) async fn remember(store: &Store, session: &Session, diff_id: Option<&Digest>, blob: &Descriptor) {
-    let Some(diff_id) = diff_id.filter(|_| !blob.media_type.is_foreign()).cloned() else { return };
+/// Remembers that a repository has these layers (diff id, and the blob as it is there), for the next push of them to the same
+/// registry.
+pub(crate) async fn remember(store: &Store, session: &Session, layers: Vec<(Digest, Descriptor)>) {
     let Target { registry, repository } = Target::of(session);
-    let place = Place { registry, repository, blob: blob.bare() };
-    let remembered =
-        blocking(store, "remember layer", move |store| store.remember_place(&diff_id, place)).await;
-    if let Err(error) = remembered {
+    let remembered = blocking(store, "remember layers", move |store| {
+        for (diff_id, blob) in layers.into_iter().filter(|(_, blob)| !blob.media_type.is_foreign()) {
+            let place = Place { registry: registry.clone(), repository: repository.clone(), blob };
+            store.remember_place(&diff_id, place)?;
+        }
+        Ok(())
+    });
+    if let Err(error) = remembered.await {
         tracing::warn!(error = error.message(), "a later push may send a layer that is there already");
     }
 }

@@ -14,7 +14,7 @@ use image::{Digest, MediaType};
 
 use crate::auth::{Auth, Authorizer, Challenge};
 use crate::config::Registries;
-use crate::credentials::hostname;
+use crate::credentials::{hostname, lookup_in};
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, Error, Result};
 use crate::http::{Answer, Http, Outgoing};
@@ -58,8 +58,12 @@ impl Session {
         let http = Arc::new(Http::to(registries, &endpoint)?);
         // A mirror must not be handed the password for the registry it stands in for.
         let auth = auth.filter(|auth| endpoint.own || hostname(&auth.server_address) == endpoint.host);
+        let auth = match auth {
+            None if !endpoint.own => own_login(registries, &endpoint).await,
+            auth => auth.cloned(),
+        };
         let needed = access == Access::PullPush;
-        let authorizer = Authorizer::new(registries.clone(), auth.cloned(), &endpoint.host, needed);
+        let authorizer = Authorizer::new(registries.clone(), auth, &endpoint.host, needed);
         let repository = endpoint.repository.clone().unwrap_or_else(|| repository.to_owned());
         let scopes = if repository.is_empty() { Vec::new() } else { vec![scope(&repository, access)] };
         let session = Session { http, endpoint, repository, authorizer, scopes };
@@ -244,6 +248,20 @@ impl Session {
 
 fn is_basic(value: &HeaderValue) -> bool {
     value.as_bytes().starts_with(b"Basic ")
+}
+
+/// What whoever runs this has logged in with at a host that stands in for a registry.
+async fn own_login(registries: &Registries, endpoint: &Endpoint) -> Option<Auth> {
+    if endpoint.headers.iter().any(|(name, _)| name == header::AUTHORIZATION) {
+        return None;
+    }
+    let (files, host) = (registries.config().logins.clone(), endpoint.host.clone());
+    let found = tokio::task::spawn_blocking(move || lookup_in(&files, &host)).await.ok()?;
+    found.unwrap_or_else(|error| {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, host = endpoint.host, "no login is used");
+        None
+    })
 }
 
 fn scope(repository: &str, access: Access) -> String {

@@ -50,8 +50,9 @@ pub use images::LoadSink;
 
 /// How long after the last request memory is given back.
 const QUIET: std::time::Duration = std::time::Duration::from_secs(1);
-/// How long nobody must have wanted anything before committed images are packed: most that leave or go do so by then.
-const QUIET_FOR_PACKING: std::time::Duration = std::time::Duration::from_secs(20);
+/// How long nobody must have wanted anything before pulled images are made durable and committed ones packed: most that leave or
+/// go do so by then.
+const QUIET_FOR_SETTLING: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// One engine: everything below one root folder. Made by [`Engine::start`], shared by `Arc`.
 pub struct Engine {
@@ -100,11 +101,12 @@ impl Engine {
         }
     }
 
-    /// Packs committed images when there is nothing else to do, so that the images folder is whole for other tools, too, and a
-    /// later push need not wait. Never resolves.
-    pub async fn pack_when_quiet(&self) {
+    /// When there is nothing else to do: makes durable what was pulled, and packs committed images, so that the images folder
+    /// is whole for other tools, too, and a later push need not wait. Never resolves.
+    pub async fn settle_when_quiet(&self) {
         loop {
-            let since = self.idle.wait(QUIET_FOR_PACKING).await;
+            let since = self.idle.wait(QUIET_FOR_SETTLING).await;
+            self.flush().await;
             let store = self.store.clone();
             let waiting = blocking::blocking(move || Ok(store.unpacked_images()?)).await.unwrap_or_default();
             for image in waiting {
@@ -120,22 +122,14 @@ impl Engine {
 
     /// Makes everything durable before an orderly exit. Containers go on running.
     pub async fn shutdown(&self) {
+        self.flush().await;
+    }
+
+    async fn flush(&self) {
         let store = self.store.clone();
         if let Err(error) = blocking::blocking(move || Ok(store.flush()?)).await {
             tracing::error!(%error, "flush the store");
         }
-    }
-
-    /// Brings to the disk what nobody can pull again, without anybody waiting for it. What stops it stops nothing else, and the
-    /// next one makes up for it.
-    pub(crate) fn flush_soon(&self) {
-        let (store, activity) = (self.store.clone(), self.activity());
-        drop(tokio::task::spawn_blocking(move || {
-            if let Err(error) = store.flush() {
-                tracing::warn!(%error, "flush the store");
-            }
-            drop(activity);
-        }));
     }
 
     /// Itself, for a task of its own.

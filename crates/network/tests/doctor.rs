@@ -115,7 +115,7 @@ impl House<'_> {
 /// Whether somebody with this address gets an answer.
 fn connect_as(netns: &OwnedFd, from: IpAddr, to: SocketAddr, expected: bool) -> bool {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
-    let patience = Duration::from_millis(if expected { 5000 } else { 400 });
+    let patience = Duration::from_millis(if expected { 20_000 } else { 400 });
     sys::in_netns(netns, || {
         let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();

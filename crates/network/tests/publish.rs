@@ -260,7 +260,7 @@ fn sctp_packets_arrive_and_their_answers_come_back() {
                 sockopt::set_socket_timeout(
                     &socket,
                     sockopt::Timeout::Recv,
-                    Some(std::time::Duration::from_secs(5)),
+                    Some(std::time::Duration::from_secs(20)),
                 )?;
                 rustix::io::Result::Ok(socket)
             };

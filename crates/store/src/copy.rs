@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::mpsc::SyncSender;
 
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, Stat, copy_file_range, ioctl_ficlone, linkat, llistxattr, mkdirat,
@@ -14,6 +15,9 @@ use crate::fsutil::{is_whiteout, list, lstat, make_whiteout};
 use crate::tar::Time;
 
 type IoResult<T> = rustix::io::Result<T>;
+
+/// Files that may be open because the kernel has not been told yet to write them.
+const OPEN_AT_ONCE: usize = 32;
 
 /// Attributes of a file that is there.
 pub(crate) fn attributes(dir: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> IoResult<Attributes> {
@@ -71,33 +75,41 @@ pub(crate) fn copy_node(
     to: BorrowedFd<'_>,
     to_name: &[u8],
 ) -> IoResult<()> {
-    copy_content_of(from, from_name, stat, to, to_name)?;
+    drop(copy_content_of(from, from_name, stat, to, to_name)?);
     attributes(from, from_name, stat)?.apply_to_existing(to, to_name)
 }
 
+/// The copy, open, where it is a file.
 fn copy_content_of(
     from: BorrowedFd<'_>,
     from_name: &[u8],
     stat: &Stat,
     to: BorrowedFd<'_>,
     to_name: &[u8],
-) -> IoResult<()> {
+) -> IoResult<Option<OwnedFd>> {
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => copy_file(from, from_name, to, to_name),
+        FileType::RegularFile => return copy_file(from, from_name, to, to_name).map(Some),
         FileType::Symlink => {
             let target = readlinkat(from, from_name, Vec::new())?;
-            symlinkat(target.as_c_str(), to, to_name)
+            symlinkat(target.as_c_str(), to, to_name)?;
         }
-        kind => mknodat(to, to_name, kind, Mode::from_raw_mode(stat.st_mode & 0o7777), stat.st_rdev),
+        kind => mknodat(to, to_name, kind, Mode::from_raw_mode(stat.st_mode & 0o7777), stat.st_rdev)?,
     }
+    Ok(None)
 }
 
-fn copy_file(from: BorrowedFd<'_>, from_name: &[u8], to: BorrowedFd<'_>, to_name: &[u8]) -> IoResult<()> {
+fn copy_file(
+    from: BorrowedFd<'_>,
+    from_name: &[u8],
+    to: BorrowedFd<'_>,
+    to_name: &[u8],
+) -> IoResult<OwnedFd> {
     let read = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let source = openat(from, from_name, read, Mode::empty())?;
     let write = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let target = openat(to, to_name, write, Mode::from_raw_mode(0o600))?;
-    copy_content(&source, &target)
+    copy_content(&source, &target)?;
+    Ok(target)
 }
 
 /// Shares blocks if possible, else lets the kernel copy, else copies; holes stay holes in the first case only.
@@ -190,52 +202,65 @@ fn link_again(
 }
 
 /// Copies an upper folder into an empty one, as a layer that was unpacked from its tar would be: with what hides things below,
-/// without sockets, times in whole seconds. The bytes of its files and links.
+/// without sockets, times in whole seconds. The bytes of its files and links. Each file begins its way to the disk as soon as
+/// it is copied.
 pub(crate) fn copy_changes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> IoResult<u64> {
-    changes_below(from, to, to, b"", &mut HashMap::new())
+    let (writing, copied) = std::sync::mpsc::sync_channel(OPEN_AT_ONCE);
+    std::thread::scope(|scope| {
+        // The kernel may make this call wait for the disk.
+        scope.spawn(|| copied.into_iter().for_each(|file: OwnedFd| sys::fsutil::start_writing(file.as_fd())));
+        let mut changes = Changes { top: to, links: HashMap::new(), writing };
+        changes.copy_below(from, to, b"")
+    })
 }
 
-fn changes_below(
-    from: BorrowedFd<'_>,
-    to: BorrowedFd<'_>,
-    top: BorrowedFd<'_>,
-    path: &[u8],
-    links: &mut Links,
-) -> IoResult<u64> {
-    let mut size = 0;
-    for (name, kind) in list(from)? {
-        let stat = match lstat(from, &name) {
-            // Gone since it was listed.
-            Err(Errno::NOENT) => continue,
-            stat => stat?,
-        };
-        if kind == FileType::Socket {
-            continue;
-        }
-        if is_whiteout(&stat) {
-            make_whiteout(to, &name)?;
-            continue;
-        }
-        let target = crate::extract::join(path, &name);
-        if kind == FileType::Directory {
-            let (source, made) = make_folder(from, to, &name)?;
-            size += changes_below(source.as_fd(), made.as_fd(), top, &target, links)?;
-            whole_seconds(attributes(from, &name, &stat)?).apply_to_open(made.as_fd())?;
-            if is_opaque(source.as_fd()) {
-                set_opaque(made.as_fd())?;
+struct Changes<'a> {
+    top: BorrowedFd<'a>,
+    links: Links,
+    /// Files whose content is complete.
+    writing: SyncSender<OwnedFd>,
+}
+
+impl Changes<'_> {
+    fn copy_below(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: &[u8]) -> IoResult<u64> {
+        let mut size = 0;
+        for (name, kind) in list(from)? {
+            let stat = match lstat(from, &name) {
+                // Gone since it was listed.
+                Err(Errno::NOENT) => continue,
+                stat => stat?,
+            };
+            if kind == FileType::Socket {
+                continue;
             }
-            continue;
+            if is_whiteout(&stat) {
+                make_whiteout(to, &name)?;
+                continue;
+            }
+            let target = crate::extract::join(path, &name);
+            if kind == FileType::Directory {
+                let (source, made) = make_folder(from, to, &name)?;
+                size += self.copy_below(source.as_fd(), made.as_fd(), &target)?;
+                whole_seconds(attributes(from, &name, &stat)?).apply_to_open(made.as_fd())?;
+                if is_opaque(source.as_fd()) {
+                    set_opaque(made.as_fd())?;
+                }
+                continue;
+            }
+            if link_again(&stat, self.top, target, to, &name, &mut self.links)? {
+                continue;
+            }
+            if let Some(file) = copy_content_of(from, &name, &stat, to, &name)? {
+                // Without a listener it is only later that it is written.
+                let _ = self.writing.send(file);
+            }
+            whole_seconds(attributes(from, &name, &stat)?).apply_to_existing(to, &name)?;
+            if matches!(kind, FileType::RegularFile | FileType::Symlink) {
+                size += stat.st_size as u64;
+            }
         }
-        if link_again(&stat, top, target, to, &name, links)? {
-            continue;
-        }
-        copy_content_of(from, &name, &stat, to, &name)?;
-        whole_seconds(attributes(from, &name, &stat)?).apply_to_existing(to, &name)?;
-        if matches!(kind, FileType::RegularFile | FileType::Symlink) {
-            size += stat.st_size as u64;
-        }
+        Ok(size)
     }
-    Ok(size)
 }
 
 fn whole_seconds(attributes: Attributes) -> Attributes {

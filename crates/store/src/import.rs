@@ -16,7 +16,8 @@ const MAGIC: u64 = 8;
 impl Store {
     /// Makes an image from a tar (plain, gzip, zstd, bzip2 or xz). `changes` are Dockerfile instructions.
     ///
-    /// The archive becomes the layer's blob as it is, if layers may be packed that way; else the tar in it does.
+    /// The archive becomes the layer's blob as it is, if layers may be packed that way; else the tar in it does. The image
+    /// survives power loss when this returns: the archive may have been a pipe.
     pub fn import(
         &self,
         archive: impl Read + Send,
@@ -43,7 +44,9 @@ impl Store {
             history: vec![History { created, comment, ..History::default() }],
             ..ImageConfig::default()
         };
-        Ok(self.create_image(&config, vec![layer], None, name)?.id)
+        let id = self.create_image(&config, vec![layer], None, name)?.id;
+        self.flush()?;
+        Ok(id)
     }
 
     fn import_layer(&self, mut archive: impl Read + Send) -> Result<(Descriptor, Digest)> {

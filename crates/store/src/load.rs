@@ -52,7 +52,7 @@ struct Candidate {
 
 impl Store {
     /// Reads a docker-archive or an OCI layout (packed as a whole too: gzip, zstd, bzip2, xz) and records its images. With `platforms`, images
-    /// for others are left out.
+    /// for others are left out. What is recorded survives power loss when this returns: nobody keeps an archive that was loaded.
     pub fn load(
         &self,
         archive: impl Read + Send,
@@ -71,6 +71,7 @@ impl Store {
         let collected = self.gc();
         let loaded = loaded?;
         collected?;
+        self.flush()?;
         Ok(loaded)
     }
 

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 use image::{Compression, Descriptor, Digest, Manifest, MediaKind, MediaType};
 
+use crate::ImageRecord;
 use crate::commit::LayerWriter;
 use crate::decompress::{plain, read_error};
 use crate::error::{Context, Error, Result};
@@ -23,12 +24,45 @@ impl Store {
     /// Makes a manifest like this one whose layers are packed as told; layers that are so already stay as they are. Hold a
     /// [`crate::Lease`] as long as it is needed: no name protects it.
     pub fn repack(&self, manifest: &Digest, packed: Packed) -> Result<Descriptor> {
+        self.repack_some(manifest, packed, |compression| compression != packed.compression)
+    }
+
+    /// An image as it is pushed. What came from no registry may have layers that nobody compressed (an archive of `docker save`):
+    /// they are, once, and its names point at a manifest with those from then on. Anything else has its digest to keep.
+    pub fn pushed_image(&self, record: &ImageRecord) -> Result<ImageRecord> {
+        let record = self.packed_image(record)?;
+        let target = &record.target;
+        let is_known = record.repo_digests.iter().any(|name| name.digest.as_ref() == Some(&target.digest));
+        let is_plain = |layer: &Descriptor| layer.media_type.kind() == MediaKind::Layer(Compression::None);
+        if is_known
+            || target.digest != record.manifest
+            || !self.manifest(&record.manifest)?.layers.iter().any(is_plain)
+        {
+            return Ok(record);
+        }
+        let lease = self.lease();
+        lease.add_image(&record.id);
+        let packed = Packed { compression: Compression::Gzip, level: None };
+        let target =
+            self.repack_some(&record.manifest, packed, |compression| compression == Compression::None)?;
+        self.flush()?;
+        self.replace_manifest(&record, &target)?;
+        Ok(ImageRecord { manifest: target.digest.clone(), target, ..record })
+    }
+
+    fn repack_some(
+        &self,
+        manifest: &Digest,
+        packed: Packed,
+        is_meant: impl Fn(Compression) -> bool,
+    ) -> Result<Descriptor> {
         let original = self.manifest(manifest)?;
         let mut repacked = Manifest { media_type: MediaType::OCI_MANIFEST, ..(*original).clone() };
         let config = self.config(&original.config.digest)?;
         for (at, layer) in original.layers.iter().enumerate() {
-            let is_so = layer.media_type.kind() == MediaKind::Layer(packed.compression);
-            let keep = is_so || layer.media_type.is_foreign() || !layer.media_type.is_layer();
+            let is_meant =
+                matches!(layer.media_type.kind(), MediaKind::Layer(compression) if is_meant(compression));
+            let keep = !is_meant || layer.media_type.is_foreign() || !layer.media_type.is_layer();
             let annotations = layer.annotations.clone();
             let new = match keep {
                 true => Descriptor { media_type: oci(&layer.media_type, packed), ..layer.clone() },

@@ -144,6 +144,41 @@ async fn headers_reach_their_host_and_no_other_and_passwords_no_mirror() {
 }
 
 #[tokio::test]
+async fn a_mirror_sees_what_the_engines_user_has_logged_in_with_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let behind = Registry::builder().htpasswd("me", "mirror").start();
+    let credentials = ["--dest-tls-verify=false", "--dest-creds=me:mirror"];
+    image().push_with_skopeo(&format!("{}/app:1", behind.host()), &credentials);
+    let (mirror, server) = (Proxy::start(behind.address()), Proxy::start(behind.address()));
+    let text = format!("server = \"{}\"\n[host.\"{}\"]\n", server.url(), mirror.url());
+    write(folder.path(), &format!("{NAME}/hosts.toml"), &text);
+    // `me:mirror` and `me:secret`.
+    let logins = format!(
+        r#"{{"auths":{{"{}":{{"auth":"bWU6bWlycm9y"}},"{NAME}":{{"auth":"bWU6c2VjcmV0"}}}}}}"#,
+        mirror.host()
+    );
+    write(folder.path(), "auth.json", &logins);
+    let with = |logins: Vec<std::path::PathBuf>| {
+        World::with(RegistriesConfig { certs_dirs: vec![folder.path().to_owned()], logins, ..config() })
+    };
+    let world = with(vec![folder.path().join("missing.json"), folder.path().join("auth.json")]);
+    world.pull(&format!("{NAME}/app:1")).await.unwrap();
+    let shown = |proxy: &Proxy| -> Vec<String> {
+        proxy.seen().iter().filter_map(|request| request.header("authorization").map(str::to_owned)).collect()
+    };
+    assert!(!shown(&mirror).is_empty() && shown(&mirror).iter().all(|value| value == "Basic bWU6bWlycm9y"));
+    assert!(server.seen().is_empty());
+
+    // The registry itself gets what the caller sends, and nothing of the engine's.
+    let before = shown(&mirror).len();
+    let error = with(Vec::new()).pull_error(&format!("{NAME}/app:1")).await;
+    assert!(error.contains("no basic auth credentials"), "{error}");
+    mirror.fault(When::path("/v2/"), Fault::Status { code: 404, headers: Vec::new(), body: "{}".to_owned() });
+    world.pull_error(&format!("{NAME}/app:1")).await;
+    assert!(shown(&mirror).len() >= before && shown(&server).is_empty(), "{:?}", shown(&server));
+}
+
+#[tokio::test]
 async fn a_client_certificate_for_one_host() {
     let folder = tempfile::tempdir().unwrap();
     let ca = Ca::new("private");

@@ -97,6 +97,48 @@ async fn blobs_are_mounted_from_another_repository() {
     }
 }
 
+#[tokio::test]
+async fn layers_that_an_archive_has_plain_are_pushed_compressed_and_packed_once() {
+    let registry = Registry::start();
+    let proxy = Proxy::start(registry.address());
+    spec().push(registry.address(), "from:1");
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("app.tar");
+    // As old as `docker save` is: the layers are plain tars.
+    let skopeo = std::process::Command::new("skopeo")
+        .args(["copy", "--quiet", "--src-tls-verify=false", &format!("docker://{}/from:1", registry.host())])
+        .arg(format!("docker-archive:{}:app:1", archive.display()))
+        .output()
+        .expect("run skopeo (package skopeo)");
+    assert!(skopeo.status.success(), "{}", String::from_utf8_lossy(&skopeo.stderr));
+    let world = World::new();
+    let archive = std::fs::File::open(archive).unwrap();
+    let loaded = world.store.load(archive, &[], &mut |_| ()).unwrap().remove(0);
+    let name = format!("{}/app:1", proxy.host());
+    world.store.tag(&loaded.id, &reference(&name)).unwrap();
+
+    let pushed = push_as(&world, &reference(&name), &PushOptions::default()).await.unwrap();
+    let (status, _, bytes) = testkit::images::get_manifest(registry.address(), "app", "1");
+    assert_eq!((status, &Digest::sha256(&bytes)), (200, &pushed[0]));
+    let manifest = image::Manifest::parse(&bytes).unwrap();
+    let packed = |layer: &image::Descriptor| layer.media_type == image::MediaType::OCI_LAYER_GZIP;
+    assert!(manifest.layers.len() == 2 && manifest.layers.iter().all(packed), "{manifest:?}");
+    assert_eq!(world.store.image("app:1").unwrap().id, loaded.id);
+    assert_eq!(world.store.verify_image(&loaded.id).unwrap(), []);
+    assert_eq!(World::new().pull(&name).await.unwrap().record.id, loaded.id);
+
+    // Again, and into another repository: nothing is sent.
+    let before = posts(&proxy).len();
+    assert_eq!(push_as(&world, &reference(&name), &PushOptions::default()).await.unwrap(), pushed);
+    assert_eq!(posts(&proxy).len(), before);
+    let other = format!("{}/other:1", proxy.host());
+    world.store.tag(&loaded.id, &reference(&other)).unwrap();
+    world.said();
+    assert_eq!(push_as(&world, &reference(&other), &PushOptions::default()).await.unwrap(), pushed);
+    let said = world.said();
+    assert_eq!(said.iter().filter(|line| line.ends_with("Mounted from app")).count(), 2, "{said:?}");
+}
+
 /// The requests that start an upload or a mount.
 fn posts(proxy: &Proxy) -> Vec<String> {
     let seen = proxy.seen();

@@ -28,7 +28,8 @@ pub fn config() -> RegistriesConfig {
             base: Duration::from_millis(2),
             max: Duration::from_millis(10),
             connect: Duration::from_secs(5),
-            stall: Duration::from_millis(400),
+            // Longer than anybody waits for a processor.
+            stall: Duration::from_secs(20),
         },
         ..RegistriesConfig::default()
     }

@@ -61,13 +61,15 @@ impl Engine {
             tracing::warn!(container = container.id, %error, "a container stays paused after its commit");
         }
         let id = made?;
+        // The container runs again meanwhile.
+        let store = self.store.clone();
+        blocking(move || Ok(store.flush()?)).await?;
         let shown = name.as_ref().map(Reference::familiar).unwrap_or_default();
         if !shown.is_empty() {
             self.image_event("tag", &id, &shown);
         }
         let attributes = [("comment", query.comment), ("imageID", id.to_string()), ("imageRef", shown)];
         self.container_event(&container, "commit", &attributes);
-        self.flush_soon();
         Ok(IdResponse { id: id.to_string() })
     }
 }

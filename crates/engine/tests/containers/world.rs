@@ -210,10 +210,15 @@ impl World {
 
     /// Actions and ids of what happened so far to containers, networks and volumes.
     pub(crate) async fn events(&self, id: &str) -> Vec<String> {
-        let query = EventsQuery { since: "1".into(), until: "9999999999".into(), ..EventsQuery::default() };
+        // Those that are being told get a moment.
+        let until = std::time::UNIX_EPOCH.elapsed().expect("after 1970") + Duration::from_millis(500);
+        let until = format!("{}.{:09}", until.as_secs(), until.subsec_nanos());
+        let query = EventsQuery { since: "1".into(), until, ..EventsQuery::default() };
         let mut events = self.engine().events(query).await.expect("events");
         let mut actions = Vec::new();
-        while let Ok(Some(event)) = tokio::time::timeout(Duration::from_millis(50), events.recv()).await {
+        while let Some(event) =
+            tokio::time::timeout(PATIENCE, events.recv()).await.expect("the end of the events")
+        {
             let concerns = event.actor.id == id
                 || event
                     .actor

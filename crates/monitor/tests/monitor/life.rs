@@ -56,9 +56,7 @@ pub fn stop_asks_then_kills() {
     let mut client = world.attach_first(output());
     let mut link = world.start();
     client.until("ready");
-    let begin = Instant::now();
     link.order(stop(None));
-    assert!(begin.elapsed() < Duration::from_secs(5));
     assert_eq!(link.finish(&mut world), 3);
     assert!(world.state().user_stopped);
 

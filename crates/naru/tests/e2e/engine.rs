@@ -51,9 +51,7 @@ fn a_killed_engine_leaves_containers_running_and_their_logs_and_exit_codes_are_f
         ])
         .ok();
     eventually("the first line is logged", || world.naru(["logs", "stays"]).stdout == "before\n");
-    let engine = world.engine_pid().unwrap().to_string();
-    std::process::Command::new("kill").args(["-9", &engine]).status().unwrap();
-    eventually("the engine is dead", || world.engine_pid().is_none());
+    world.kill_engine();
     assert_eq!(world.naru(["inspect", "-f", "{{.State.Status}}", "stays"]).line(), "running");
     world.naru(["exec", "stays", "touch", "/go"]).ok();
     assert_eq!(world.naru(["wait", "stays"]).line(), "7");
@@ -76,9 +74,7 @@ fn a_container_that_exits_while_no_engine_lives_keeps_its_code() {
         ])
         .ok();
     let pid = world.naru(["inspect", "-f", "{{.State.Pid}}", "short"]).line();
-    let engine = world.engine_pid().unwrap().to_string();
-    std::process::Command::new("kill").args(["-9", &engine]).status().unwrap();
-    eventually("the engine is dead", || world.engine_pid().is_none());
+    world.kill_engine();
     std::fs::write(format!("/proc/{pid}/root/go"), "").unwrap();
     eventually("the container is gone", || !std::path::Path::new(&format!("/proc/{pid}")).exists());
     assert_eq!(

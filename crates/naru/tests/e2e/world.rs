@@ -65,6 +65,15 @@ impl World {
         self.dir.path().join(name)
     }
 
+    /// A process in the world's namespaces.
+    pub fn holder_pid(&self) -> u32 {
+        self.holder.id()
+    }
+
+    pub fn cgroup_parent(&self) -> &str {
+        &self.cgroup_parent
+    }
+
     pub fn socket(&self) -> PathBuf {
         self.path("run/naru.sock")
     }
@@ -108,13 +117,26 @@ impl World {
     }
 
     /// The engine's process, found by its open socket's run folder; `None` when it is not running.
+    ///
+    /// One that has begun to die is not seen any more, though its sockets may be open for a while yet.
     pub fn engine_pid(&self) -> Option<i32> {
         let root = self.dir.path().as_os_str().as_encoded_bytes().to_vec();
-        processes().into_iter().find(|pid| {
+        let is_engine = |pid: &i32| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             line.split(|byte| *byte == 0).nth(1) == Some(b"engine") && contains(&environment, &root)
-        })
+        };
+        let engines: Vec<i32> = processes().into_iter().filter(is_engine).collect();
+        // What it spawns looks like it until it executes.
+        engines.iter().copied().find(|pid| parent(*pid).is_none_or(|parent| !engines.contains(&parent)))
+    }
+
+    /// Kills the engine, and returns when its sockets and files are closed.
+    #[track_caller]
+    pub fn kill_engine(&self) {
+        let pid = self.engine_pid().expect("an engine to kill");
+        run(Command::new("kill").args(["-9", &pid.to_string()])).ok();
+        eventually("the engine is dead", || stat(pid).is_none_or(|(state, _)| matches!(state, 'Z' | 'X')));
     }
 
     /// Mount points and processes that still belong to this world.
@@ -152,7 +174,7 @@ impl Drop for World {
             let _ = Command::new("kill").arg(pid.to_string()).status();
             let _ = holds_within(DEADLINE, || self.engine_pid().is_none());
         }
-        let clean = holds_within(Duration::from_secs(10), || self.leftovers().is_empty());
+        let clean = holds_within(DEADLINE, || self.leftovers().is_empty());
         let left = self.leftovers();
         let _ = self.holder.kill();
         let _ = self.holder.wait();
@@ -217,6 +239,17 @@ fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
 fn processes() -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// A process's state and its parent (proc_pid_stat(5)). The name before them may hold anything.
+fn stat(pid: i32) -> Option<(char, i32)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut words = text.rsplit_once(')')?.1.split_whitespace();
+    Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    stat(pid).map(|(_, parent)| parent)
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

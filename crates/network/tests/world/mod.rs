@@ -15,7 +15,7 @@ use network::{Endpoint, EndpointSpec, NetworkConfig, Networks, PortSpec, Proto, 
 
 pub const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1));
 pub const NEIGHBOUR: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 2));
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Long enough for an answer that comes, short enough to wait for one that must not.
 const IMPATIENCE: Duration = Duration::from_millis(400);
 

@@ -80,7 +80,7 @@ fn serve(options: Options) -> anyhow::Result<()> {
             tokio::select! {
                 name = told_to_stop() => tracing::info!(signal = name, "stopping"),
                 () = engine.keep_small() => {}
-                () = engine.pack_when_quiet() => {}
+                () = engine.settle_when_quiet() => {}
                 () = engine.until_idle() => tracing::info!("nothing to do, leaving"),
             }
             let paths = listening.paths.clone();

@@ -1,5 +1,5 @@
-//! Where an engine finds other tools' files on registries: certificates, `hosts.toml`, `registries.conf`. Users' own folders come
-//! before the system's, except for root, who has none.
+//! Where an engine finds other tools' files on registries: certificates, `hosts.toml`, `registries.conf`, logins. Users' own
+//! folders come before the system's, except for root, who has none.
 
 use std::path::PathBuf;
 
@@ -26,6 +26,21 @@ pub fn registries_conf() -> Vec<PathBuf> {
     paths.push(main.unwrap_or_else(|| system.join("registries.conf")));
     paths.extend([Some(system), own].into_iter().flatten().map(|folder| folder.join("registries.conf.d")));
     paths
+}
+
+/// Where those who run engines log in at mirrors: podman's files in its order, then docker's.
+pub fn logins() -> Vec<PathBuf> {
+    let user = rustix::process::geteuid().as_raw();
+    let runtime = cli::variable("XDG_RUNTIME_DIR").map_or_else(
+        || PathBuf::from(format!("/run/containers/{user}")),
+        |folder| PathBuf::from(folder).join("containers"),
+    );
+    let config = cli::variable("XDG_CONFIG_HOME").map_or_else(|| cli::home().join(".config"), PathBuf::from);
+    vec![
+        runtime.join("auth.json"),
+        config.join("containers/auth.json"),
+        cli::home().join(".docker/config.json"),
+    ]
 }
 
 /// `~/.config`, for everybody but root.

@@ -190,6 +190,7 @@ impl Settings {
         self.set_registries(&mut config.registries);
         config.registries.certs_dirs = registries::certs_dirs();
         config.registries.registries_conf = registries::registries_conf();
+        config.registries.logins = registries::logins();
         config.registries.aws = Some(aws::of_engine(self.listening_stdin.is_some()));
         self.set_cgroups(&mut config)?;
         set(&mut config.log_driver, &self.log_driver);
