@@ -73,12 +73,15 @@ impl Engine {
         let listener = Arc::clone(&container.listener).lock_owned().await;
         let (prepared, spawned) =
             tokio::join!(self.take_prepared(container), self.take_monitor(&container.id));
-        // What has been made goes with these values when the other of them failed.
-        let (spec, Spawned { socket, child }) = (prepared?, spawned?);
+        // What has been prepared goes with its value; the monitor has somebody who waits for its end first of all.
+        let Spawned { socket, child } = spawned?;
         let (connection, incoming) = Monitor::new(socket)?;
         let connection = Arc::new(connection);
         self.listen(container, &connection, incoming, Some(child), listener);
-        let sent = self.start_in(container, &connection, spec).await;
+        let sent = match prepared {
+            Ok(spec) => self.start_in(container, &connection, spec).await,
+            Err(error) => Err(error.into()),
+        };
         if sent.is_err() {
             container.set_monitor(None);
             connection.hang_up();
