@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use monitor::protocol::{self, Body, Decoder, Message, Reply, Request};
 use tokio::io::Interest;
@@ -29,6 +29,8 @@ pub(crate) struct Monitor {
     waiting: Mutex<Option<HashMap<u64, oneshot::Sender<Reply>>>>,
     /// Frames must not mix.
     writing: tokio::sync::Mutex<()>,
+    /// It knows [`Body::Expect`].
+    expects: AtomicBool,
 }
 
 /// The reading half, for the one task that pumps.
@@ -47,14 +49,40 @@ impl Monitor {
             next: AtomicU64::new(1),
             waiting: Mutex::new(Some(HashMap::new())),
             writing: tokio::sync::Mutex::new(()),
+            expects: AtomicBool::new(false),
         };
         Ok((monitor, Incoming { decoder: Decoder::new(), buffer: Box::new([0; 16 << 10]) }))
     }
 
     /// Asks and waits for the answer; an error answer is returned as it is.
     pub(crate) async fn ask(&self, body: Body, fds: &[BorrowedFd<'_>]) -> Result<Reply> {
-        let receiver = self.send(body, fds).await?;
-        receiver.await.map_err(|_| gone())
+        self.ask_and(body, fds, || ()).await
+    }
+
+    /// As [`Self::ask`]; `meanwhile` is done once the monitor has been asked, or could not be.
+    pub(crate) async fn ask_and(
+        &self,
+        body: Body,
+        fds: &[BorrowedFd<'_>],
+        meanwhile: impl FnOnce(),
+    ) -> Result<Reply> {
+        let sent = self.send(body, fds).await;
+        meanwhile();
+        sent?.await.map_err(|_| gone())
+    }
+
+    /// It has said whether it knows [`Body::Expect`].
+    pub(crate) fn expects(&self, knows: bool) {
+        self.expects.store(knows, Ordering::Relaxed);
+    }
+
+    /// Announces a process that is likely to be started soon; false if the monitor is not to hear of it.
+    pub(crate) async fn expect(&self, id: &str, plan: &runtime::ExecPlan) -> bool {
+        if !self.expects.load(Ordering::Relaxed) {
+            return false;
+        }
+        let body = Body::Expect { id: id.to_owned(), plan: Box::new(plan.clone()) };
+        self.announce(body).await.is_ok()
     }
 
     /// Asks, and makes an error of an error answer.

@@ -3,12 +3,12 @@
 //! To add something to wait for: a variant of [`Token`] (and its number in `pack` and `unpack`), an arm in [`Monitor::handle`];
 //! for a time a variant of [`Timer`] and an arm in [`Monitor::due`]. A descriptor is in the loop while its `Watched` lives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use runtime::Launcher;
+use runtime::{ExecPlan, Launcher};
 
 use crate::connections::Connections;
 use crate::container::{Coming, Container, Phase};
@@ -34,6 +34,8 @@ pub(crate) struct Monitor {
     pub connections: Connections,
     /// Processes that the monitor started, with their streams.
     pub tasks: BTreeMap<u32, Task>,
+    /// Processes that are likely to be started soon, the latest first.
+    pub expected: VecDeque<(String, ExecPlan)>,
     /// Clients of sessions that are over.
     pub lingering: BTreeMap<u32, Lingering>,
     /// For tasks and lingering clients; never used twice.
@@ -66,6 +68,7 @@ impl Monitor {
             buffer: vec![0; BUFFER].into_boxed_slice(),
             connections: Connections::new(&poller, control)?,
             tasks: BTreeMap::new(),
+            expected: VecDeque::new(),
             lingering: BTreeMap::new(),
             next_key: 0,
             launcher: Launcher::detect().ok(),
@@ -138,6 +141,7 @@ impl Monitor {
             }
             Timer::Settled => {
                 self.expect_processes();
+                self.expected = VecDeque::new();
                 // Costs nothing but memory when it fails.
                 let _ = sys::memory::forget_program();
             }

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use runtime::{ExecTarget, LaunchError, Launcher, Target};
+use runtime::{ExecPlan, ExecTarget, LaunchError, Launcher, Target};
 
 use crate::container::{Container, Phase};
 use crate::event_loop::Monitor;
@@ -11,10 +11,13 @@ use crate::requests::Refusal;
 use crate::streams::{Ends, Kind, Session, Sink};
 use crate::tasks::{Owner, Task};
 
+/// As many processes are kept that are expected.
+const MAX_EXPECTED: usize = 4;
+
 /// What [`Monitor::execute`] starts.
 pub(crate) struct Execution<'a> {
     pub owner: Owner,
-    pub plan: &'a runtime::ExecPlan,
+    pub plan: &'a ExecPlan,
     pub kind: Kind,
     pub console_size: Option<(u16, u16)>,
     pub sink: Sink,
@@ -30,6 +33,12 @@ impl Monitor {
             let message = format!("exec instance {} is already running", spec.id);
             return Err(Refusal::new(ErrorKind::Conflict, message));
         }
+        let plan = match spec.plan {
+            Some(plan) => plan,
+            None => self.expected(&spec.id).ok_or_else(|| {
+                Refusal::new(ErrorKind::NoSuchExec, format!("No such exec instance: {}", spec.id))
+            })?,
+        };
         let kind = match (spec.tty, &spec.attach) {
             (true, _) => Kind::Terminal { input: spec.open_stdin },
             (false, Some(_)) => Kind::Pipes { input: spec.open_stdin },
@@ -37,7 +46,7 @@ impl Monitor {
         };
         let pid = self.execute(Execution {
             owner: Owner::Exec(spec.id),
-            plan: &spec.plan,
+            plan: &plan,
             kind,
             console_size: spec.console_size,
             sink: Sink::Nowhere,
@@ -71,6 +80,18 @@ impl Monitor {
         let task = Task { owner, pid: launched.pid, pidfd: launched.pidfd, exit: None, session };
         self.tasks.insert(key, task);
         Ok(key)
+    }
+
+    /// Keeps a process that is likely to be started soon, and makes ready for it.
+    pub fn expect(&mut self, id: String, plan: ExecPlan) {
+        self.expected.truncate(MAX_EXPECTED - 1);
+        self.expected.push_front((id, plan));
+        self.expect_processes();
+    }
+
+    fn expected(&mut self, id: &str) -> Option<ExecPlan> {
+        let index = self.expected.iter().position(|(name, _)| name == id)?;
+        self.expected.remove(index).map(|(_, plan)| plan)
     }
 
     /// The running container, opened for further processes.

@@ -41,6 +41,14 @@ pub enum Body {
     Start(StartSpec),
     /// Connect a client to the container's (or an exec session's) streams. One descriptor: the client's socket.
     Attach(AttachSpec),
+    /// A process that is likely to be started soon, by an [`Body::Exec`] of that name without a plan: read and kept for a moment.
+    /// No answer.
+    Expect {
+        /// Name of the session.
+        id: String,
+        /// The process.
+        plan: Box<ExecPlan>,
+    },
     /// Start another process in the container. One descriptor if `attach` is there. Answer: [`Reply::ExecStarted`].
     Exec(Box<ExecSpec>),
     /// Send a signal to the container's first process. `SIGKILL` and the stop signal count as "stopped by the user".
@@ -212,8 +220,10 @@ pub struct AttachSpec {
 pub struct ExecSpec {
     /// Name of the session.
     pub id: String,
-    /// The process.
-    pub plan: ExecPlan,
+    /// The process. `None`: the one that was to be expected; a monitor that does not know it (any more) answers
+    /// [`ErrorKind::NoSuchExec`], and has done nothing.
+    #[serde(default)]
+    pub plan: Option<ExecPlan>,
     /// It has a terminal.
     #[serde(default)]
     pub tty: bool,
@@ -383,6 +393,9 @@ pub struct StatusReply {
     pub state: State,
     /// Running sessions: name, pid.
     pub execs: BTreeMap<String, i32>,
+    /// Knows [`Body::Expect`]: an engine may be newer than the monitors that it finds.
+    #[serde(default)]
+    pub expects: bool,
 }
 
 /// What a failed request means.

@@ -76,6 +76,10 @@ impl Monitor {
             }
             Body::Start(spec) => return self.start(spec, fds).map(Some),
             Body::Attach(spec) => self.attach(spec, fds.pop()),
+            Body::Expect { id, plan } => {
+                self.expect(id, *plan);
+                return Ok(None);
+            }
             Body::Exec(spec) => return self.exec(*spec, fds.pop()).map(Some),
             Body::Signal { signal } => self.signal(signal),
             Body::SignalExec { id, signal } => self.signal_exec(&id, signal),
@@ -177,6 +181,6 @@ impl Monitor {
             Owner::Exec(id) if task.exit.is_none() => Some((id.clone(), task.pid)),
             _ => None,
         });
-        Ok(Reply::Status(Box::new(StatusReply { state, execs: execs.collect() })))
+        Ok(Reply::Status(Box::new(StatusReply { state, execs: execs.collect(), expects: true })))
     }
 }

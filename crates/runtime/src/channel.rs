@@ -12,7 +12,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
 
 use crate::error::{LaunchError, Result};
 
@@ -121,21 +123,35 @@ impl Channel {
 
     /// Launcher: whether there is something to receive, waited for no longer than this.
     pub fn is_ready(&self, patience: Duration) -> bool {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        self.polled(PollFlags::IN, patience)
+    }
+
+    fn polled(&self, flags: PollFlags, patience: Duration) -> bool {
         let Ok(patience) = Timespec::try_from(patience) else { return false };
-        matches!(poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&patience)), Ok(1))
+        matches!(poll(&mut [PollFd::new(&self.0, flags)], Some(&patience)), Ok(1))
+    }
+
+    /// Launcher: whether the child has hung up, waited for no longer than this. What it says meanwhile wakes nobody up: it is there
+    /// to be received afterwards.
+    pub fn is_over(&self, patience: Duration) -> bool {
+        self.polled(PollFlags::empty(), patience)
+    }
+
+    /// The size of the next message; 0 is the end.
+    fn next_size(&self) -> Result<usize, Errno> {
+        rustix::net::recv(&self.0, &mut [0_u8; 0], RecvFlags::PEEK | RecvFlags::TRUNC).map(|(_, size)| size)
     }
 
     /// Launcher: the next message; `None` is the end.
     pub fn receive(&self) -> io::Result<Option<Message>> {
-        let mut buffer = vec![0; 65_536];
-        let (count, fds) = match sys::fdpass::recv(&self.0, &mut buffer) {
+        let size = match self.next_size() {
             // The child has ended with our "go" unread, which the socket tells once, before what the child had to say.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                sys::fdpass::recv(&self.0, &mut buffer)?
-            }
+            Err(Errno::CONNRESET) => self.next_size()?,
             result => result?,
         };
+        // Mostly one byte: a buffer for the longest would cost more than everything else here.
+        let mut buffer = vec![0; size.max(1)];
+        let (count, fds) = sys::fdpass::recv(&self.0, &mut buffer)?;
         let invalid = || io::Error::from(io::ErrorKind::InvalidData);
         match buffer.get(..count).and_then(<[u8]>::split_first) {
             None => Ok(None),

@@ -2,12 +2,15 @@
 //! program by the same steps as a first process.
 //!
 //! ```text
-//!   launcher ── vfork ──▶ in between: closes what is not the new process's, enters the container ── clone ──▶ new process
+//!   launcher ── vfork ──▶ in between: closes what is not the new process's, enters the container,
+//!                         looks up the user, gathers what the program gets ── clone ──▶ new process
 //!            ◀── pid, the end ── in between
 //!            ◀── executing, then end ─────────────────────────────────────────────────────────────────────────── new process
 //! ```
 //! Processes of the container can look at the new one as soon as it is in their pid namespace: by then it has left the host's file
 //! systems, and no descriptor leads back there. (It is undumpable as well, which keeps all but those with `CAP_SYS_PTRACE` away.)
+//! What can be done in between is: there the launcher's memory is at hand, while the new process faults in, page by page, every
+//! piece of code that it runs and every page that it writes.
 
 use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -24,7 +27,7 @@ use crate::plan::ExecPlan;
 use crate::process::{self, Surroundings};
 use crate::root::Root;
 use crate::streams::{self, Streams};
-use crate::{ExecTarget, Launched, Stdio, child, filesystem, listener, terminal};
+use crate::{ExecTarget, Launched, Stdio, child, filesystem, identity, listener, terminal};
 
 /// Starts a process in a running container.
 pub fn exec(
@@ -54,7 +57,8 @@ pub fn exec_preserving(
 /// A running container, opened for processes to come.
 #[derive(Debug)]
 pub struct Target {
-    pid: i32,
+    /// Its `/proc/<pid>/ns`.
+    ns: OwnedFd,
     pidfd: OwnedFd,
     cgroup: cgroup::Cgroup,
     is_grouped: bool,
@@ -79,17 +83,12 @@ impl Target {
         if let Some(folder) = entry.unified.take() {
             entry.unified = Some(cut_off(folder, launcher.is_inside)?);
         }
-        let has_time = sys::namespace::number(target.pid, "time").is_ok();
-        let is_armed = is_armed(launcher, target.pid)?;
-        Ok(Self {
-            pid: target.pid,
-            pidfd,
-            cgroup,
-            is_grouped: target.cgroup.is_some(),
-            entry,
-            has_time,
-            is_armed,
-        })
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let ns = rustix::fs::open(format!("/proc/{}/ns", target.pid), flags, Mode::empty())
+            .during("exec", gone)?;
+        let has_time = sys::namespace::number_in(&ns, "time").is_ok();
+        let is_armed = is_armed(launcher, target.pid, &ns)?;
+        Ok(Self { ns, pidfd, cgroup, is_grouped: target.cgroup.is_some(), entry, has_time, is_armed })
     }
 
     /// A process that comes into a frozen cgroup stops at once, and so would the launcher, for as long as it stays frozen.
@@ -110,7 +109,7 @@ impl Target {
     fn namespaces(&self, launcher: &Launcher) -> Result<u64> {
         use sys::clone::{NEWCGROUP, NEWIPC, NEWNET, NEWNS, NEWPID, NEWTIME, NEWUSER, NEWUTS};
         let what = || "look at the container's namespaces".to_owned();
-        let number = |kind: &str| sys::namespace::number(self.pid, kind).during("exec", what);
+        let number = |kind: &str| sys::namespace::number_in(&self.ns, kind).during("exec", what);
         let mut flags = 0;
         if number("user")? != launcher.user_namespace {
             flags |= NEWUSER;
@@ -135,11 +134,11 @@ impl Target {
 }
 
 /// Whether the container's processes may have `CAP_SYS_PTRACE` in the launcher's own user namespace.
-fn is_armed(launcher: &Launcher, pid: i32) -> Result<bool> {
+fn is_armed(launcher: &Launcher, pid: i32, ns: &OwnedFd) -> Result<bool> {
     let what = || "look at the container's capabilities".to_owned();
     let ptrace = sys::caps::parse("CAP_SYS_PTRACE").map_or(0, |number| 1 << number);
     Ok(sys::caps::bounding_of(pid).during("exec", what)? & ptrace != 0
-        && sys::namespace::number(pid, "user").during("exec", what)? == launcher.user_namespace)
+        && sys::namespace::number_in(ns, "user").during("exec", what)? == launcher.user_namespace)
 }
 
 fn gone() -> String {
@@ -186,7 +185,8 @@ pub(crate) fn exec_by(
     if around.birth.is_some() {
         let unified = target.entry.unified.as_ref().map(AsFd::as_fd);
         let forerunner = sys::clone3(0, unified, || {
-            let Err(error) = inside(plan, target, namespaces, oom_score, &streams, console_size, &mut around);
+            let what = What { plan, target, late: namespaces, oom_score, streams: &streams, console_size };
+            let Err(error) = inside(&what, None, &mut around);
             around.channel.failed(&error);
             1
         })
@@ -205,9 +205,11 @@ pub(crate) fn exec_by(
             (namespaces & !late, namespaces & late)
         };
         enter(target, first)?;
+        let in_place = (first & sys::clone::NEWNS != 0).then(|| Place::look(plan)).transpose()?;
         let unified = target.entry.unified.as_ref().map(AsFd::as_fd);
         let child = sys::clone3(sys::clone::PARENT, unified, || {
-            let Err(error) = inside(plan, target, late, oom_score, &streams, console_size, &mut around);
+            let what = What { plan, target, late, oom_score, streams: &streams, console_size };
+            let Err(error) = inside(&what, in_place, &mut around);
             around.channel.failed(&error);
             1
         })
@@ -235,7 +237,7 @@ fn born(target: &Target, forerunner: &OwnedFd, mut around: Surroundings, ours: &
     let birth = around.birth.take();
     drop(around);
     let mut terminal = None;
-    let heard = listen(ours, &mut terminal, || Ok(()), || target.refuse_frozen());
+    let heard = listen(ours, &mut terminal, || target.refuse_frozen());
     let born = match (heard, &birth) {
         (Ok(()), Some(birth)) => birth.child(forerunner),
         (Ok(()), None) => Err(LaunchError::other("exec", gone())),
@@ -305,34 +307,62 @@ fn adopt(pid: i32) -> std::io::Result<OwnedFd> {
 fn hear(channel: &Channel, pid: i32, target: &Target, terminal: &mut Option<OwnedFd>) -> Result<u64> {
     let start_ticks =
         sys::process::start_ticks(pid).during("exec", || "look at the process's start".to_owned())?;
-    listen(channel, terminal, || Ok(()), || target.refuse_frozen())?;
+    listen(channel, terminal, || target.refuse_frozen())?;
     Ok(start_ticks)
 }
 
-/// The new process.
-fn inside(
-    plan: &ExecPlan,
-    target: &Target,
+/// Where the program is going to run, and what was found out there.
+struct Place {
+    root: Root,
+    prepared: Option<process::Prepared>,
+}
+
+impl Place {
+    fn enter() -> Result<Self> {
+        let what = || "open the root of the container".to_owned();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = Root::new(rustix::fs::open("/", flags, Mode::empty()).during("rootfs", what)?);
+        Ok(Self { root, prepared: None })
+    }
+
+    /// In between, in the container's mounts.
+    fn look(plan: &ExecPlan) -> Result<Self> {
+        child::new_keyring()?;
+        let mut place = Self::enter()?;
+        if let Some(identity) = identity::resolve_small(&plan.user, &place.root)? {
+            place.prepared = Some(process::Prepared::new(plan, identity)?);
+        }
+        Ok(place)
+    }
+}
+
+/// What the new process is to become.
+struct What<'a> {
+    plan: &'a ExecPlan,
+    target: &'a Target,
     late: u64,
     oom_score: Option<i32>,
-    streams: &Streams,
+    streams: &'a Streams,
     console_size: Option<(u16, u16)>,
-    around: &mut Surroundings,
-) -> Result<Infallible> {
+}
+
+/// The new process.
+fn inside(what: &What<'_>, place: Option<Place>, around: &mut Surroundings) -> Result<Infallible> {
+    let What { plan, target, late, oom_score, streams, console_size } = *what;
     // The launcher's own cgroup must not pay for what follows.
     target.entry.join().map_err(cgroup_error)?;
     if let Some(score) = oom_score {
         // While we have a say over it.
         set_oom_score(&around.proc, score)?;
     }
-    child::new_keyring()?;
+    if place.is_none() {
+        child::new_keyring()?;
+    }
     enter(target, late)?;
     if late & sys::clone::NEWUSER != 0 {
         child::become_root()?;
     }
-    let what = || "open the root of the container".to_owned();
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = Root::new(rustix::fs::open("/", flags, Mode::empty()).during("rootfs", what)?);
+    let Place { root, prepared } = place.map_or_else(Place::enter, Ok)?;
     let terminal = match streams {
         Streams::Terminal => Some(terminal::open(&root, console_size)?),
         _ => None,
@@ -348,5 +378,8 @@ fn inside(
         streams::begin_session(terminal.is_some())?;
     }
     drop(terminal);
-    process::run(plan, &root, around, None)
+    match &prepared {
+        Some(prepared) => process::run_prepared(plan, prepared, &root, around, None),
+        None => process::run(plan, &root, around, None),
+    }
 }

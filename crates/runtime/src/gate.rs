@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::channel::{Channel, above_stdio};
-use crate::error::{During, LaunchError, Result};
+use crate::error::{During, Result};
 
 /// The socket's name in the state folder.
 const NAME: &str = "start.sock";
@@ -74,8 +74,7 @@ pub fn open_up(folder: &Path) -> Result<Option<()>> {
         result => result.during("start", || format!("connect to {}", folder.join(NAME).display()))?,
     };
     line.go().during("start", || "tell the container's process to go on".to_owned())?;
-    let no_hooks = || Err(LaunchError::other("start", "the container's process asks for hooks"));
-    crate::launch::listen(&line, &mut None, no_hooks, || Ok(()))?;
+    crate::launch::listen(&line, &mut None, || Ok(()))?;
     Ok(Some(()))
 }
 

@@ -1,6 +1,10 @@
 //! Who a process runs as: `user[:group]` looked up in the container's own /etc/passwd and /etc/group, by Docker's rules (moby
 //! `sys/user`, `GetExecUser`). Reads the two files inside the container's root and nothing else.
 
+use std::borrow::Cow;
+
+use rustix::io::Errno;
+
 use crate::error::{LaunchError, LaunchErrorKind, Result};
 use crate::plan::UserSpec;
 use crate::root::Root;
@@ -10,6 +14,8 @@ const MAX_ID: i64 = 2_147_483_647;
 
 /// Larger account files are not ours to read.
 const MAX_FILE: usize = 16 << 20;
+/// Larger ones are read by the new process itself, whose memory is its own.
+const MAX_SMALL_FILE: usize = 64 << 10;
 
 /// Resolved ids.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,21 +30,36 @@ pub struct Identity {
 
 /// Looks a user up.
 pub fn resolve(user: &UserSpec, root: &Root) -> Result<Identity> {
+    let read = |path: &str| root.read(path, MAX_FILE).unwrap_or_default().unwrap_or_default();
     match user {
-        UserSpec::Ids { uid, gid, additional } => {
-            Ok(Identity { uid: *uid, gid: *gid, groups: additional.clone(), home: None })
-        }
+        UserSpec::Ids { uid, gid, additional } => Ok(given(*uid, *gid, additional)),
         UserSpec::Name { spec, groups } => {
-            let read = |path: &str| {
-                let bytes = root.read(path, MAX_FILE).unwrap_or_default().unwrap_or_default();
-                String::from_utf8_lossy(&bytes).into_owned()
-            };
-            let passwd = read("/etc/passwd");
-            // Only needed for names, and for the groups that list a user.
-            let group = read("/etc/group");
-            look_up(spec, groups, &passwd, &group)
+            look_up(spec, groups, &text(&read("/etc/passwd")), &text(&read("/etc/group")))
         }
     }
+}
+
+/// As [`resolve`], for a process whose memory is not its own: `None` if that takes much of it.
+pub fn resolve_small(user: &UserSpec, root: &Root) -> Result<Option<Identity>> {
+    let read = |path: &str| match root.read(path, MAX_SMALL_FILE) {
+        Err(Errno::FBIG) => None,
+        result => Some(result.unwrap_or_default().unwrap_or_default()),
+    };
+    match user {
+        UserSpec::Ids { uid, gid, additional } => Ok(Some(given(*uid, *gid, additional))),
+        UserSpec::Name { spec, groups } => match (read("/etc/passwd"), read("/etc/group")) {
+            (Some(passwd), Some(group)) => look_up(spec, groups, &text(&passwd), &text(&group)).map(Some),
+            _ => Ok(None),
+        },
+    }
+}
+
+fn given(uid: u32, gid: u32, additional: &[u32]) -> Identity {
+    Identity { uid, gid, groups: additional.to_vec(), home: None }
+}
+
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
 }
 
 struct User<'a> {

@@ -268,14 +268,12 @@ fn supervise(
     channel: &Channel,
     terminal: &mut Option<OwnedFd>,
 ) -> Result<()> {
-    let run_hooks = || match &plan.hooks {
-        Some(planned) => {
-            hooks::run_outer(outside, Kind::Prestart, planned, "creating", pid)?;
-            hooks::run_outer(outside, Kind::CreateRuntime, planned, "creating", pid)
-        }
-        None => Ok(()),
+    let Some(planned) = &plan.hooks else { return listen(channel, terminal, || Ok(())) };
+    let run_hooks = || {
+        hooks::run_outer(outside, Kind::Prestart, planned, "creating", pid)?;
+        hooks::run_outer(outside, Kind::CreateRuntime, planned, "creating", pid)
     };
-    listen(channel, terminal, run_hooks, || Ok(()))
+    listen_with(channel, terminal, Some(&run_hooks), &|| Ok(()))
 }
 
 /// The runtime specification, "Cgroup ownership": in a user namespace, a container that can write to the root of its own cgroup
@@ -329,31 +327,46 @@ pub(crate) fn set_oom_score(proc: &OwnedFd, score: i32) -> Result<()> {
 /// How long the child may be silent before somebody looks what holds it up.
 const SILENCE: Duration = Duration::from_millis(200);
 
-/// Listens until the program runs. `ready` is done when the child asks for hooks, `silent` again and again while it says nothing.
+/// Listens until the program runs; `silent` is done again and again meanwhile.
 pub(crate) fn listen(
     channel: &Channel,
     terminal: &mut Option<OwnedFd>,
-    ready: impl Fn() -> Result<()>,
     silent: impl Fn() -> Result<()>,
 ) -> Result<()> {
+    listen_with(channel, terminal, None, &silent)
+}
+
+/// As [`listen`], for a child that waits for an answer: `ready` is done when it asks for hooks. A child that waits for nothing is not
+/// listened to before it has hung up, or it would be held up by who reads its last words.
+fn listen_with(
+    channel: &Channel,
+    terminal: &mut Option<OwnedFd>,
+    ready: Option<&dyn Fn() -> Result<()>>,
+    silent: &dyn Fn() -> Result<()>,
+) -> Result<()> {
     let mut executing = false;
+    let has_spoken = || match ready {
+        Some(_) => channel.is_ready(SILENCE),
+        None => channel.is_over(SILENCE),
+    };
     loop {
-        while !channel.is_ready(SILENCE) {
+        while !has_spoken() {
             silent()?;
         }
-        match channel.receive().during("launch", || "listen to the container's process".to_owned())? {
-            Some(Message::Ready) => {
+        match (channel.receive().during("launch", || "listen to the container's process".to_owned())?, ready)
+        {
+            (Some(Message::Ready), Some(ready)) => {
                 ready()?;
                 channel.go().during("launch", || "tell the container's process to go on".to_owned())?;
             }
-            Some(Message::Terminal(master)) => *terminal = Some(master),
-            Some(Message::Executing) => executing = true,
-            Some(Message::Failed(error)) => return Err(error),
-            Some(Message::Born(_)) => {
+            (Some(Message::Terminal(master)), _) => *terminal = Some(master),
+            (Some(Message::Executing), _) => executing = true,
+            (Some(Message::Failed(error)), _) => return Err(error),
+            (Some(Message::Ready | Message::Born(_)), _) => {
                 return Err(LaunchError::other("launch", "the container's process speaks out of turn"));
             }
-            None if executing => return Ok(()),
-            None => {
+            (None, _) if executing => return Ok(()),
+            (None, _) => {
                 let message = "container init was killed before its program ran (memory limit too low?)";
                 return Err(LaunchError::other("launch", message));
             }

@@ -43,6 +43,21 @@ pub struct Surroundings {
     pub birth: Option<Birth>,
 }
 
+/// What can be known before the new process is there.
+pub struct Prepared {
+    identity: Identity,
+    groups: Vec<Gid>,
+    program: program::Program,
+}
+
+impl Prepared {
+    /// Gathers it, in the container's root or before.
+    pub fn new(process: &Process, identity: Identity) -> Result<Self> {
+        let groups = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+        Ok(Self { program: program::Program::prepare(process, &identity)?, groups, identity })
+    }
+}
+
 /// Turns this process into the program. `hooks`: a first process's; the startContainer ones run as the container's user.
 pub fn run(
     process: &Process,
@@ -50,10 +65,22 @@ pub fn run(
     around: &mut Surroundings,
     hooks: Option<&Hooks>,
 ) -> Result<Infallible> {
+    let prepared = Prepared::new(process, identity::resolve(&process.user, root)?)?;
+    run_prepared(process, &prepared, root, around, hooks)
+}
+
+/// As [`run`].
+pub fn run_prepared(
+    process: &Process,
+    prepared: &Prepared,
+    root: &Root,
+    around: &mut Surroundings,
+    hooks: Option<&Hooks>,
+) -> Result<Infallible> {
     if let Some(birth) = &around.birth {
         birth.prepare()?;
     }
-    let identity = identity::resolve(&process.user, root)?;
+    let Prepared { identity, program, .. } = prepared;
     if identity.uid != 0 || around.own_user {
         streams::give_to(identity.uid)?;
     }
@@ -67,17 +94,16 @@ pub fn run(
     rustix::process::umask(Mode::from_raw_mode(process.umask.unwrap_or(0o022)));
 
     let entered = enter_cwd(process, root)?;
-    become_user(process, &identity, around)?;
+    become_user(process, prepared, around)?;
     if !entered {
         rustix::process::chdir(process.cwd.as_str()).during("cwd", || chdir_failed(process))?;
     }
     check_cwd()?;
 
-    let program = program::Program::prepare(process, &identity)?;
     if let Some(birth) = around.birth.take() {
-        return in_sight(process, &program, around, &birth, hooks);
+        return in_sight(process, program, around, &birth, hooks);
     }
-    wait_for_start(&program, around, hooks)?;
+    wait_for_start(program, around, hooks)?;
     around.channel.executing()?;
     leave_nothing(around)?;
     confine(process, around)?;
@@ -179,7 +205,8 @@ fn check_cwd() -> Result<()> {
 }
 
 /// Bounding set, groups, group, user. Keeps the permitted capabilities.
-fn become_user(process: &Process, identity: &Identity, around: &Surroundings) -> Result<()> {
+fn become_user(process: &Process, prepared: &Prepared, around: &Surroundings) -> Result<()> {
+    let Prepared { identity, groups, .. } = prepared;
     for capability in 0..=around.last_capability {
         if process.capabilities.bounding & 1 << capability == 0 {
             sys::caps::drop_from_bounding_set(capability)
@@ -189,8 +216,7 @@ fn become_user(process: &Process, identity: &Identity, around: &Surroundings) ->
     if process.no_new_privs {
         rustix::thread::set_no_new_privs(true).during("no_new_privs", || "set no_new_privs".to_owned())?;
     }
-    let groups: Vec<Gid> = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
-    match rustix::thread::set_thread_groups(&groups) {
+    match rustix::thread::set_thread_groups(groups) {
         // A user namespace that an unprivileged user made alone has no say over groups: the process keeps those of that user.
         Err(Errno::PERM) if !asks_for_groups(process) => {}
         result => result.during("user", || "setgroups".to_owned())?,

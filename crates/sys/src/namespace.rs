@@ -37,6 +37,11 @@ pub fn number(pid: impl std::fmt::Display, kind: &str) -> io::Result<u64> {
     Ok(rustix::fs::stat(format!("/proc/{pid}/ns/{kind}"))?.st_ino)
 }
 
+/// As [`number`], of the process whose folder of namespaces (`/proc/<pid>/ns`) `ns` is.
+pub fn number_in(ns: impl AsFd, kind: &str) -> io::Result<u64> {
+    Ok(rustix::fs::statat(ns, kind, rustix::fs::AtFlags::empty())?.st_ino)
+}
+
 /// Whether this process is in another user namespace than the host's own, which maps every id to itself.
 pub fn in_user_namespace() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();

@@ -28,6 +28,8 @@ use crate::error::{Error, ErrorKind, Result};
 const REMEMBERED: Duration = Duration::from_secs(300);
 /// How long a request about a process waits for its start.
 const START: Duration = Duration::from_secs(10);
+/// A monitor that was told a plan has it for as long; in truth somewhat longer.
+const EXPECTED: Duration = Duration::from_millis(500);
 const START_FAILED: &str = "OCI runtime exec failed: exec failed: unable to start container process: ";
 
 /// One exec: what was asked for, and where it is.
@@ -38,6 +40,10 @@ pub(crate) struct Exec {
     detach_keys: Vec<u8>,
     /// Made when it was created, taken when it starts.
     plan: Mutex<Option<runtime::ExecPlan>>,
+    /// When the monitor was told the plan.
+    expected: Mutex<Option<Instant>>,
+    /// The events know of its start.
+    told: Mutex<bool>,
     state: Mutex<State>,
     /// Told when it has started, or has not and never will.
     changed: Notify,
@@ -117,6 +123,8 @@ impl Engine {
             config,
             detach_keys,
             plan: Mutex::new(None),
+            expected: Mutex::new(None),
+            told: Mutex::new(false),
             state: Mutex::new(State::Created(Instant::now())),
             changed: Notify::new(),
         });
@@ -125,6 +133,13 @@ impl Engine {
         lock(&container.execs).insert(exec.id.clone(), Arc::clone(&exec));
         self.containers.insert_exec(Arc::clone(&exec));
         self.exec_event(&exec, &format!("exec_create: {}", exec.line()), &[]);
+        // Most are started at once: what the monitor has read by then it need not read then.
+        let plan = lock(&exec.plan).clone();
+        if let (Some(plan), Ok(monitor)) = (plan, container.running_monitor())
+            && monitor.expect(&exec.id, &plan).await
+        {
+            *lock(&exec.expected) = Some(Instant::now());
+        }
         Ok(IdResponse { id: exec.id.clone() })
     }
 
@@ -185,12 +200,14 @@ impl Engine {
             exec: Some(exec.id.clone()),
         });
         let planned = lock(&exec.plan).take();
-        let spec = ExecSpec {
+        let plan = planned.map_or_else(|| self.exec_plan(exec), Ok)?;
+        let is_expected = lock(&exec.expected).is_some_and(|at| at.elapsed() < EXPECTED);
+        let spec = |plan: Option<runtime::ExecPlan>| ExecSpec {
             id: exec.id.clone(),
-            plan: planned.map_or_else(|| self.exec_plan(exec), Ok)?,
+            plan,
             tty: config.tty,
             open_stdin: config.attach_stdin,
-            attach,
+            attach: attach.clone(),
             console_size: start.console_size.or(config.console_size).and_then(console_size),
         };
         {
@@ -205,9 +222,20 @@ impl Engine {
                 }
             }
         }
-        self.exec_event(exec, &format!("exec_start: {}", exec.line()), &[]);
         let fds: Vec<_> = socket.iter().map(|socket| socket.as_fd()).collect();
-        match monitor.ask(Body::Exec(Box::new(spec)), &fds).await {
+        let ask = async |plan| {
+            let body = Body::Exec(Box::new(spec(plan)));
+            monitor.ask_and(body, &fds, || self.tell_start(exec)).await
+        };
+        let answer = match is_expected {
+            true => match ask(None).await {
+                // It has forgotten.
+                Ok(Reply::Error { kind: Refusal::NoSuchExec, .. }) => ask(Some(plan)).await,
+                answer => answer,
+            },
+            false => ask(Some(plan)).await,
+        };
+        match answer {
             Ok(Reply::Error { kind, message }) => {
                 let (error, code) = match kind {
                     Refusal::NotRunning => (not_running(&exec.container.id), 128),
@@ -271,8 +299,17 @@ impl Engine {
         lock(&container.execs).remove(id);
         // Sessions of an engine before this one are not known.
         let Ok(exec) = self.containers.exec(id) else { return };
+        self.tell_start(&exec);
         if exec.end(code) {
             self.exec_event(&exec, "exec_die", &[("exitCode", code.to_string())]);
+        }
+    }
+
+    /// Tells of its start, once; whoever comes second finds it told. The monitor is asked first, and may be faster.
+    fn tell_start(&self, exec: &Exec) {
+        let mut told = lock(&exec.told);
+        if !std::mem::replace(&mut *told, true) {
+            self.exec_event(exec, &format!("exec_start: {}", exec.line()), &[]);
         }
     }
 

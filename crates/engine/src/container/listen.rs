@@ -211,10 +211,15 @@ async fn listen(
             Message::Reply { seq, reply } => {
                 match &reply {
                     Reply::Started { pid, start_ticks, started_at } => {
+                        // A child of ours, of this very program.
+                        monitor.expects(true);
                         let run = Run { pid: *pid, start_ticks: *start_ticks };
                         engine.started(container, run, started_at, 0);
                     }
-                    Reply::Status(status) => engine.adopt_status(container, status),
+                    Reply::Status(status) => {
+                        monitor.expects(status.expects);
+                        engine.adopt_status(container, status);
+                    }
                     _ => {}
                 }
                 monitor.deliver(seq, reply);

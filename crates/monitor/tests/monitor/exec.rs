@@ -35,7 +35,7 @@ pub fn an_exec_session_with_a_terminal() {
     let mut world = World::new(FOREVER);
     let mut link = world.start();
     let mut spec = world.exec_spec("stty size; read line; stty size; read line; exit 3");
-    spec.plan.terminal = true;
+    spec.plan.as_mut().unwrap().terminal = true;
     spec.tty = true;
     spec.open_stdin = true;
     spec.console_size = Some((10, 20));
@@ -86,7 +86,7 @@ pub fn an_exec_session_that_cannot_start() {
     let mut link = world.start();
     let (mut client, theirs) = Client::pair();
     let mut spec = world.exec_spec("");
-    spec.plan.args = vec!["no-such-program".into()];
+    spec.plan.as_mut().unwrap().args = vec!["no-such-program".into()];
     spec.attach = Some(streams());
     let reply = link.ask_with(Body::Exec(Box::new(spec)), &[theirs.as_fd()]);
     assert!(matches!(reply, Reply::Error { kind: ErrorKind::ProgramNotFound, .. }), "{reply:?}");
@@ -94,6 +94,32 @@ pub fn an_exec_session_that_cannot_start() {
     std::io::Write::write_all(&mut &theirs, b"why").unwrap();
     drop(theirs);
     assert_eq!(client.all(), b"why");
+    end(link, &mut world);
+}
+
+pub fn an_expected_exec_session_needs_no_plan() {
+    let mut world = World::new(FOREVER);
+    let mut link = world.start();
+    assert!(link.status().expects);
+    let mut spec = world.exec_spec("echo expected; exit 5");
+    let plan = Box::new(spec.plan.take().unwrap());
+    assert_eq!(link.refused(Body::Exec(Box::new(spec.clone()))), ErrorKind::NoSuchExec);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut client = loop {
+        link.send(Body::Expect { id: spec.id.clone(), plan: plan.clone() }, &[]);
+        let (client, theirs) = Client::pair();
+        spec.attach = Some(output());
+        match link.ask_with(Body::Exec(Box::new(spec.clone())), &[theirs.as_fd()]) {
+            Reply::ExecStarted { .. } => break client,
+            // On a busy machine the moment for which it is kept can be over.
+            Reply::Error { kind: ErrorKind::NoSuchExec, .. } if Instant::now() < deadline => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(client.all(), b"expected\n");
+    assert_eq!(link.exec_exited(), 5);
+    // It was expected once.
+    assert_eq!(link.refused(Body::Exec(Box::new(ExecSpec { attach: None, ..spec }))), ErrorKind::NoSuchExec);
     end(link, &mut world);
 }
 

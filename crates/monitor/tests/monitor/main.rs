@@ -60,6 +60,7 @@ const TESTS: &[Test] = tests! {
         an_exec_session_with_a_terminal,
         an_exec_session_in_the_background,
         an_exec_session_that_cannot_start,
+        an_expected_exec_session_needs_no_plan,
         exec_sessions_end_with_the_container,
         a_child_that_keeps_the_streams_open_holds_nobody_up;
     health:

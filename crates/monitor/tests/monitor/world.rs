@@ -166,7 +166,7 @@ impl World {
     pub fn exec_spec(&self, script: &str) -> ExecSpec {
         ExecSpec {
             id: "exec-1".into(),
-            plan: self.exec_plan(script),
+            plan: Some(self.exec_plan(script)),
             tty: false,
             open_stdin: false,
             attach: None,
