@@ -58,6 +58,52 @@ fn a_killed_engine_leaves_containers_running_and_their_logs_and_exit_codes_are_f
     assert_eq!(world.naru(["logs", "stays"]).ok(), "before\nafter\n");
 }
 
+/// What a process is: the parent's pid, and the arguments.
+fn process(pid: i32) -> Option<(i32, Vec<String>)> {
+    let stat = sys::process::stat(pid).ok()?;
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let arguments = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+    Some((stat.parent, arguments.collect()))
+}
+
+/// Monitors below an engine that wait for a container.
+fn spares(engine: i32) -> Vec<i32> {
+    let is_one = |pid: &i32| {
+        process(*pid).is_some_and(|(parent, arguments)| {
+            parent == engine
+                && arguments.get(1..3).is_some_and(|two| two[0] == "monitor" && two[1].starts_with("spare "))
+        })
+    };
+    crate::world::processes().into_iter().filter(is_one).collect()
+}
+
+#[test]
+fn a_monitor_that_waits_leaves_with_a_killed_engine() {
+    let world = World::new();
+    world.naru(["run", "-d", "--name", "stays", "busybox", "sleep", "1000"]).ok();
+    let engine = world.engine_pid().expect("an engine");
+    eventually("a monitor waits for the next container", || !spares(engine).is_empty());
+    let waiting: Vec<(i32, u64)> =
+        spares(engine).into_iter().map(|pid| (pid, sys::process::start_ticks(pid).unwrap())).collect();
+    std::process::Command::new("kill").args(["-9", &engine.to_string()]).status().unwrap();
+    for (pid, start) in waiting {
+        // Another process may have its number by then, and the first one may be slow to bury it.
+        let lives =
+            |stat: sys::process::Stat| stat.start_ticks == start && !matches!(stat.state, b'Z' | b'X');
+        eventually("it has left", || !sys::process::stat(pid).is_ok_and(lives));
+    }
+    // Of the run-time folders there are those that somebody needs.
+    let folders = || {
+        let entries = std::fs::read_dir(world.path("run")).unwrap();
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.filter(|name| name.len() == 64).count()
+    };
+    assert_eq!(folders(), 1);
+    assert_eq!(world.naru(["exec", "stays", "echo", "here"]).line(), "here");
+    world.naru(["rm", "-f", "stays"]).ok();
+    eventually("its folder is gone", || folders() == 0);
+}
+
 #[test]
 fn a_container_that_exits_while_no_engine_lives_keeps_its_code() {
     let world = World::new();

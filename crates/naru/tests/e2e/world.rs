@@ -236,7 +236,7 @@ fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     condition()
 }
 
-fn processes() -> Vec<i32> {
+pub fn processes() -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }

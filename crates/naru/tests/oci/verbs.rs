@@ -143,3 +143,63 @@ fn features_name_what_the_specification_names() {
     assert!(features["linux"]["capabilities"].as_array().unwrap().contains(&json!("CAP_CHOWN")));
     assert_eq!(features["linux"]["seccomp"]["enabled"], true);
 }
+
+#[test]
+fn every_verb_tells_its_flags() {
+    let Some(world) = World::new(&["true"]) else { return };
+    for (verb, flag) in [
+        ("create", "--bundle value, -b value"),
+        ("run", "--detach, -d"),
+        ("exec", "--user value, -u value"),
+        ("kill", "--all, -a"),
+        ("update", "--memory value"),
+        ("start", "--help, -h"),
+    ] {
+        for help in ["--help", "-h"] {
+            let text = world.oci(&[verb, help]).ok();
+            assert!(text.starts_with(&format!("naru oci {verb} - ")) && text.contains(flag), "{text}");
+        }
+    }
+    // What follows the program is the program's.
+    world.change(|config| config["process"]["args"] = json!(["sleep", "100"]));
+    world.launch(&["run", "-d"]).ok();
+    assert_eq!(world.oci(&["exec", &world.id, "echo", "--help"]).ok(), "--help\n");
+}
+
+#[test]
+fn a_container_is_probed_and_one_that_has_ended_keeps_its_limits() {
+    let Some(world) = World::new(&["sleep", "100"]) else { return };
+    world.launch(&["run", "-d"]).ok();
+    world.oci(&["kill", &world.id, "0"]).ok();
+    world.oci(&["kill", "--all", &world.id, "0"]).ok();
+    world.oci(&["kill", &world.id, "KILL"]).ok();
+    world.wait_for_status("stopped");
+    assert!(world.oci(&["kill", &world.id, "0"]).failed().contains("container not running"));
+    let error = world.oci(&["update", "--pids-limit", "5", &world.id]).failed();
+    assert!(error.contains("container not running"), "{error}");
+}
+
+#[test]
+fn capabilities_that_nobody_knows_are_warned_of() {
+    let Some(world) = World::new(&["sleep", "100"]) else { return };
+    world.change(|config| {
+        for set in ["bounding", "permitted"] {
+            config["process"]["capabilities"][set].as_array_mut().unwrap().push(json!("CAP_NOPE"));
+        }
+    });
+    let log = world.path("log");
+    let log = log.to_str().unwrap();
+    let bundle = world.bundle();
+    let words = ["--log", log, "--log-format", "json", "run", "-d", "--bundle", bundle.to_str().unwrap()];
+    world.oci(&[&words[..], &[world.id.as_str()]].concat()).ok();
+    let line: Value = serde_json::from_str(&std::fs::read_to_string(log).unwrap()).unwrap();
+    assert_eq!(line["level"], "warning");
+    assert_eq!(line["msg"], "ignoring unknown or unavailable capabilities: [CAP_NOPE]");
+    let warned = world.oci(&["exec", "--cap", "CAP_NOPE", &world.id, "true"]);
+    assert!(warned.err.contains("level=warning") && warned.err.contains("[CAP_NOPE]"), "{}", warned.err);
+    assert_eq!(warned.code, 0);
+    // A wrong field is still named.
+    world.change(|config| config["process"]["user"]["uid"] = json!("root"));
+    let error = world.oci(&["run", "--bundle", bundle.to_str().unwrap(), "another"]).failed();
+    assert!(error.contains("process.user.uid: invalid type"), "{error}");
+}

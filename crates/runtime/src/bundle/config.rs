@@ -18,6 +18,8 @@ pub struct Bundle {
     pub path: PathBuf,
     /// Its configuration.
     pub spec: Spec,
+    /// Capabilities in it that nobody knows, and that nobody is given: the specification wants a warning.
+    pub ignored: Vec<String>,
 }
 
 impl Bundle {
@@ -31,9 +33,9 @@ impl Bundle {
             }
             _ => Error::Io { doing: format!("read {}", file.display()), source },
         })?;
-        let spec = parse(&text, "config.json")?;
+        let (spec, ignored) = parse_known(&text, "config.json")?;
         check(&spec)?;
-        Ok(Self { path, spec })
+        Ok(Self { path, spec, ignored })
     }
 
     /// The root file system's folder.
@@ -88,7 +90,7 @@ impl Bundle {
 
 /// The plan of another process, described in a file as `process` is in `config.json`; `first` is the container's.
 pub fn process_plan(text: &[u8], file: &str, first: &ExecPlan) -> Result<ExecPlan> {
-    let process: oci_spec::runtime::Process = parse(text, file)?;
+    let (process, _) = parse_known::<oci_spec::runtime::Process>(text, file)?;
     let plan = plan_process(&process, None, first.seccomp.clone())
         .map_err(|error| Error::Config(format!("{file}: {error}")))?;
     Ok(ExecPlan { seccomp_listener: first.seccomp_listener.clone(), ..plan })
@@ -98,6 +100,37 @@ pub fn process_plan(text: &[u8], file: &str, first: &ExecPlan) -> Result<ExecPla
 pub fn resources_plan(text: &[u8], file: &str) -> Result<cgroup::Resources> {
     let resources: oci_spec::runtime::LinuxResources = parse(text, file)?;
     plan_resources(&resources).map_err(|error| Error::Config(format!("{file}: {error}")))
+}
+
+/// As [`parse`], without the capabilities that nobody knows, which are returned.
+fn parse_known<T: DeserializeOwned>(text: &[u8], file: &str) -> Result<(T, Vec<String>)> {
+    parse(text, file).map(|parsed| (parsed, Vec::new())).or_else(|error| {
+        // Most have none, and are read once.
+        let Ok(mut value) = serde_json::from_slice::<serde_json::Value>(text) else { return Err(error) };
+        let ignored = forget_unknown(&mut value);
+        if ignored.is_empty() {
+            return Err(error);
+        }
+        Ok((parse(value.to_string().as_bytes(), file)?, ignored))
+    })
+}
+
+fn forget_unknown(value: &mut serde_json::Value) -> Vec<String> {
+    let process = if value.get("process").is_some() { &mut value["process"] } else { value };
+    let mut ignored = Vec::new();
+    let sets = process.get_mut("capabilities").and_then(|sets| sets.as_object_mut());
+    for names in sets.into_iter().flat_map(|sets| sets.values_mut()).filter_map(|set| set.as_array_mut()) {
+        names.retain(|name| {
+            let Some(name) = name.as_str().filter(|name| sys::caps::parse(name).is_none()) else {
+                return true;
+            };
+            if !ignored.iter().any(|known| known == name) {
+                ignored.push(name.to_owned());
+            }
+            false
+        });
+    }
+    ignored
 }
 
 /// Unknown fields are passed over. A wrong one is looked for by a second, slower reading.

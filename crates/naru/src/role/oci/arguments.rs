@@ -91,7 +91,21 @@ pub fn words(arguments: &[OsString]) -> Result<Vec<String>> {
     arguments.iter().map(word).collect()
 }
 
-/// Takes the words apart.
+/// The flags, one a line, as runc's help has them.
+fn options(flags: &[Flag]) -> String {
+    let mut text = String::new();
+    for flag in flags.iter().chain([&Flag::switch("help", Some('h'))]) {
+        let value = if flag.takes_value { " value" } else { "" };
+        text.push_str(&format!("   --{}{value}", flag.name));
+        if let Some(short) = flag.short {
+            text.push_str(&format!(", -{short}{value}"));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Takes the words apart. `--help` is known to all: the failure then is the list of flags.
 pub fn parse(words: &[String], flags: &'static [Flag], order: Order) -> Result<Parsed> {
     let mut parsed = Parsed { values: Vec::new(), arguments: Vec::new() };
     let mut words = words.iter();
@@ -114,6 +128,9 @@ pub fn parse(words: &[String], flags: &'static [Flag], order: Order) -> Result<P
             None => (text, None),
         };
         let Some(flag) = flags.iter().find(|flag| flag.is_called(name)) else {
+            if matches!(name, "help" | "h") {
+                return Err(Failure::help(options(flags)));
+            }
             return Err(Failure::usage(format!("flag provided but not defined: -{name}")));
         };
         let value = match (flag.takes_value, given) {

@@ -40,6 +40,11 @@ pub struct Request<'a> {
     entered: bool,
 }
 
+/// What runc says of capabilities that nobody knows.
+pub fn ignored(names: &[String]) -> String {
+    format!("ignoring unknown or unavailable capabilities: [{}]", names.join(" "))
+}
+
 fn load(flags: &Parsed) -> Result<Bundle> {
     Ok(Bundle::load(Path::new(flags.value("bundle").unwrap_or(".")))?)
 }
@@ -55,6 +60,9 @@ impl<'a> Request<'a> {
         seal::seal(fds.0 + fds.1, entered, outside.as_ref())?;
         let store = globals.store.with_outside(outside);
         let bundle = load(flags)?;
+        if !bundle.ignored.is_empty() {
+            globals.log.warning(&ignored(&bundle.ignored));
+        }
         let terminal = bundle.spec.process().as_ref().and_then(|process| process.terminal()).unwrap_or(false);
         console::check(flags.value("console-socket"), terminal, detach)?;
         Ok(Self { globals, store, flags, bundle, fds, entered })

@@ -46,7 +46,7 @@ fn exec(globals: &Globals, words: &[String]) -> Result<i32> {
     };
     seal::seal(preserve, entered, None)?;
     let container = globals.store.open(id)?;
-    let mut plan = plan(&flags, &container, args)?;
+    let mut plan = plan(globals, &flags, &container, args)?;
     plan.env.extend(create::listen_environment(listened));
     let detach = flags.switch("detach");
     console::check(flags.value("console-socket"), plan.terminal, detach)?;
@@ -88,7 +88,7 @@ fn hand_over(flags: &Parsed, launched: &Launched) -> Result<()> {
     })
 }
 
-fn plan(flags: &Parsed, container: &Container, args: &[String]) -> Result<ExecPlan> {
+fn plan(globals: &Globals, flags: &Parsed, container: &Container, args: &[String]) -> Result<ExecPlan> {
     let base = &container.record().process;
     if let Some(path) = flags.value("process") {
         let text = std::fs::read(path).map_err(Failure::io(format!("read {path}")))?;
@@ -114,8 +114,10 @@ fn plan(flags: &Parsed, container: &Container, args: &[String]) -> Result<ExecPl
     }
     plan.no_new_privs |= flags.switch("no-new-privs");
     for name in flags.values("cap") {
-        let number = sys::caps::parse(&name.to_ascii_uppercase())
-            .ok_or_else(|| Failure::usage(format!("unknown capability {name:?}")))?;
+        let Some(number) = sys::caps::parse(&name.to_ascii_uppercase()) else {
+            globals.log.warning(&create::ignored(&[name.to_owned()]));
+            continue;
+        };
         let sets = &mut plan.capabilities;
         for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
             *set |= 1 << number;

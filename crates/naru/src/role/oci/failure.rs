@@ -7,6 +7,8 @@ use runtime::bundle::Error;
 pub struct Failure {
     message: String,
     code: i32,
+    /// Nothing went wrong: somebody asked what could be said.
+    is_help: bool,
 }
 
 /// Short for this role's results.
@@ -15,7 +17,17 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 impl Failure {
     /// With this text.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 1 }
+        Self { message: message.into(), code: 1, is_help: false }
+    }
+
+    /// What was asked for by `--help`, in place of a result.
+    pub fn help(text: String) -> Self {
+        Self { message: text, code: 0, is_help: true }
+    }
+
+    /// See [`Self::help`].
+    pub fn is_help(&self) -> bool {
+        self.is_help
     }
 
     /// Something of the caller's could not be used.
@@ -26,6 +38,9 @@ impl Failure {
 
     /// The message with this before it.
     pub fn within(self, doing: &str) -> Self {
+        if self.is_help {
+            return self;
+        }
         Self { message: format!("{doing}{}", self.message), ..self }
     }
 

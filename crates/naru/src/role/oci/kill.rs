@@ -15,8 +15,11 @@ pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
         [] => return Err(Failure::usage("\"kill\" requires a minimum of 1 argument")),
         _ => return Err(Failure::usage("\"kill\" requires a maximum of 2 arguments")),
     };
-    let number =
-        sys::signal::parse(signal).ok_or_else(|| Failure::usage(format!("unknown signal {signal:?}")))?;
+    // A probe: whether there is somebody.
+    let probe = (signal == "0").then_some(0);
+    let number = probe
+        .or_else(|| sys::signal::parse(signal))
+        .ok_or_else(|| Failure::usage(format!("unknown signal {signal:?}")))?;
     globals.store.open(id)?.kill(number, flags.switch("all"))?;
     Ok(0)
 }

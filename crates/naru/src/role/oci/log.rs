@@ -4,6 +4,7 @@
 use std::io::Write;
 
 /// Where errors go.
+#[derive(Clone)]
 pub struct Log {
     path: Option<String>,
     json: bool,
@@ -27,7 +28,16 @@ impl Log {
 
     /// Writes an error.
     pub fn error(&self, message: &str) {
-        let line = self.line(message);
+        self.write("error", message);
+    }
+
+    /// Writes a warning.
+    pub fn warning(&self, message: &str) {
+        self.write("warning", message);
+    }
+
+    fn write(&self, level: &str, message: &str) {
+        let line = self.line(level, message);
         let Some(path) = &self.path else {
             // Nowhere is left to complain to.
             let _ = std::io::stderr().write_all(line.as_bytes());
@@ -40,14 +50,14 @@ impl Log {
         }
     }
 
-    fn line(&self, message: &str) -> String {
+    fn line(&self, level: &str, message: &str) -> String {
         let now = jiff::Timestamp::now();
         let time = now.strftime("%Y-%m-%dT%H:%M:%SZ");
         if self.json {
             let time = time.to_string();
-            let line = serde_json::json!({ "level": "error", "msg": message, "time": time });
+            let line = serde_json::json!({ "level": level, "msg": message, "time": time });
             return format!("{line}\n");
         }
-        format!("time=\"{time}\" level=error msg={message:?}\n")
+        format!("time=\"{time}\" level={level} msg={message:?}\n")
     }
 }

@@ -92,6 +92,7 @@ struct Globals {
     /// Who keeps the cgroups, if not we ourselves.
     systemd: Option<cgroup::Manager>,
     rootless: bool,
+    log: Log,
 }
 
 /// Whether the program was called by one of this role's own names.
@@ -133,8 +134,8 @@ fn dispatch(arguments: &[OsString], log: &mut Log) -> Result<i32> {
     if global.switch("help") || verb == "help" {
         return print(USAGE.trim_end()).map(|()| 0);
     }
-    let globals = globals(&global)?;
-    match verb {
+    let globals = globals(&global, log)?;
+    let done = match verb {
         "create" => create::run(&globals, rest),
         "start" => start::run(&globals, rest),
         "run" => run::run(&globals, rest),
@@ -152,7 +153,20 @@ fn dispatch(arguments: &[OsString], log: &mut Log) -> Result<i32> {
         "features" => features::run(rest),
         "checkpoint" | "restore" => Err(Failure::usage(format!("{verb} is not supported"))),
         other => Err(Failure::usage(format!("No help topic for '{other}'"))),
+    };
+    match done {
+        Err(failure) if failure.is_help() => print(help(verb, &failure.to_string()).trim_end()).map(|()| 0),
+        result => result,
     }
+}
+
+/// What a verb does, and its flags.
+fn help(verb: &str, options: &str) -> String {
+    let mut lines = USAGE.lines().filter_map(|line| line.strip_prefix("   "));
+    let does = lines.find_map(|line| line.strip_prefix(verb)?.strip_prefix(' ')).unwrap_or_default().trim();
+    format!(
+        "naru oci {verb} - {does}\n\nUSAGE:\n   naru oci {verb} [command options] [arguments...]\n\nOPTIONS:\n{options}"
+    )
 }
 
 /// A line, or several, on standard output.
@@ -175,7 +189,7 @@ fn service_manager(rootless: bool) -> cgroup::Manager {
     }
 }
 
-fn globals(global: &Parsed) -> Result<Globals> {
+fn globals(global: &Parsed, log: &Log) -> Result<Globals> {
     let is_root = unprivileged::is_root();
     let root = match (global.value("root"), std::env::var_os("XDG_RUNTIME_DIR")) {
         (Some(""), _) => return Err(Failure::usage("--root: the path is empty")),
@@ -198,5 +212,5 @@ fn globals(global: &Parsed) -> Result<Globals> {
         Some(other) => return Err(Failure::usage(format!("--cgroup-manager: unknown manager {other:?}"))),
     };
     let systemd = systemd_cgroup.then(|| service_manager(rootless));
-    Ok(Globals { store: Store::new(root), systemd, rootless })
+    Ok(Globals { store: Store::new(root), systemd, rootless, log: log.clone() })
 }

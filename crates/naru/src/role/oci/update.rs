@@ -2,6 +2,8 @@
 
 use std::io::Read;
 
+use runtime::bundle::Status;
+
 use super::Globals;
 use super::arguments::{Flag, Order, Parsed, parse};
 use super::failure::{Failure, Result};
@@ -33,6 +35,9 @@ const FLAGS: &[Flag] = &[
 pub fn run(globals: &Globals, words: &[String]) -> Result<i32> {
     let flags = parse(words, FLAGS, Order::Any)?;
     let container = globals.store.open(flags.id("update")?)?;
+    if container.status() == Status::Stopped {
+        return Err(Failure::usage("container not running"));
+    }
     if flags.value("l3-cache-schema").or(flags.value("mem-bw-schema")).is_some() {
         return Err(Failure::usage("Intel RDT is not supported"));
     }
