@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use image::{Digest, Hasher};
@@ -90,6 +91,26 @@ impl Store {
         Ok(NewBlob { store, path: Some(path), file, buffer, hasher: Hasher::sha256(), size: 0 })
     }
 
+    /// Makes blobs survive power loss. What was unpacked from them need not: it is unpacked again.
+    pub(crate) fn sync_blobs<'a>(&self, blobs: impl IntoIterator<Item = &'a Digest>) -> Result<()> {
+        let mut folders = std::collections::BTreeSet::new();
+        for digest in blobs {
+            let path = self.inner.blob_path(digest);
+            let synced = match File::open(&path) {
+                // Of no image that was taken: collected.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                file => file.and_then(|file| file.sync_all()),
+            };
+            synced.context(|| format!("sync {}", path.display()))?;
+            folders.extend(path.parent().map(Path::to_owned));
+        }
+        for folder in folders {
+            let synced = File::open(&folder).and_then(|folder| folder.sync_all());
+            synced.context(|| format!("sync {}", folder.display()))?;
+        }
+        Ok(())
+    }
+
     /// Makes a finished, verified file the blob of that digest.
     pub(crate) fn adopt_blob(&self, path: &Path, digest: &Digest) -> Result<()> {
         self.inner.mark_blob(digest)?;
@@ -130,6 +151,8 @@ impl NewBlob {
     pub fn commit(mut self) -> Result<(Digest, u64)> {
         self.flush().context(|| "write blob")?;
         let digest = std::mem::replace(&mut self.hasher, Hasher::sha256()).finish();
+        // Much is done with it before anybody waits for it to be there.
+        sys::fsutil::start_writing(self.file.as_fd());
         if let Some(path) = &self.path {
             self.store.adopt_blob(path, &digest)?;
             self.path = None;

@@ -44,9 +44,10 @@ impl Store {
             history: vec![History { created, comment, ..History::default() }],
             ..ImageConfig::default()
         };
-        let id = self.create_image(&config, vec![layer], None, name)?.id;
-        self.flush()?;
-        Ok(id)
+        let blob = layer.digest.clone();
+        let image = self.create_image(&config, vec![layer], None, name)?;
+        self.sync_blobs([&blob, &image.id, &image.manifest])?;
+        Ok(image.id)
     }
 
     fn import_layer(&self, mut archive: impl Read + Send) -> Result<(Descriptor, Digest)> {

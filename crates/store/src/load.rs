@@ -66,12 +66,15 @@ impl Store {
             reader.into_input().finish().map_err(crate::decompress::read_error)?;
             Ok(contents)
         });
-        let loaded = contents.and_then(|contents| self.record_contents(&contents, platforms, progress));
+        let loaded = contents.and_then(|contents| {
+            let records = self.record_contents(&contents, platforms, progress)?;
+            self.sync_blobs(contents.blobs.values().map(|(digest, _)| digest))?;
+            Ok(records)
+        });
         drop(lease);
         let collected = self.gc();
         let loaded = loaded?;
         collected?;
-        self.flush()?;
         Ok(loaded)
     }
 

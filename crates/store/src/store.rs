@@ -128,7 +128,7 @@ impl Store {
     ///
     /// Publishing a blob or layer survives `kill -9` at once, but syncs nothing: syncing is most of the time of a pull.
     /// What was not flushed before a power loss is found by the next [`Store::open`] and dropped, so that it is pulled
-    /// again rather than used half. What is a first copy (load, import, commit) ends with this; what was pulled can wait.
+    /// again rather than used half. A commit ends with this; what was pulled can wait.
     pub fn flush(&self) -> Result<()> {
         unsynced::flush(self)
     }
