@@ -56,19 +56,8 @@ impl Monitor {
 
     /// Asks and waits for the answer; an error answer is returned as it is.
     pub(crate) async fn ask(&self, body: Body, fds: &[BorrowedFd<'_>]) -> Result<Reply> {
-        self.ask_and(body, fds, || ()).await
-    }
-
-    /// As [`Self::ask`]; `meanwhile` is done once the monitor has been asked, or could not be.
-    pub(crate) async fn ask_and(
-        &self,
-        body: Body,
-        fds: &[BorrowedFd<'_>],
-        meanwhile: impl FnOnce(),
-    ) -> Result<Reply> {
-        let sent = self.send(body, fds).await;
-        meanwhile();
-        sent?.await.map_err(|_| gone())
+        let receiver = self.send(body, fds).await?;
+        receiver.await.map_err(|_| gone())
     }
 
     /// It has said whether it knows [`Body::Expect`].

@@ -186,7 +186,7 @@ pub(crate) fn exec_by(
         let unified = target.entry.unified.as_ref().map(AsFd::as_fd);
         let forerunner = sys::clone3(0, unified, || {
             let what = What { plan, target, late: namespaces, oom_score, streams: &streams, console_size };
-            let Err(error) = inside(&what, None, &mut around);
+            let Err(error) = inside(&what, &Place::default(), &mut around);
             around.channel.failed(&error);
             1
         })
@@ -205,20 +205,24 @@ pub(crate) fn exec_by(
             (namespaces & !late, namespaces & late)
         };
         enter(target, first)?;
-        let in_place = (first & sys::clone::NEWNS != 0).then(|| Place::look(plan)).transpose()?;
+        let place = if first & sys::clone::NEWNS == 0 { Place::default() } else { Place::look(plan)? };
         let unified = target.entry.unified.as_ref().map(AsFd::as_fd);
         let child = sys::clone3(sys::clone::PARENT, unified, || {
             let what = What { plan, target, late, oom_score, streams: &streams, console_size };
-            let Err(error) = inside(&what, in_place, &mut around);
+            let Err(error) = inside(&what, &place, &mut around);
             around.channel.failed(&error);
             1
         })
         .during("exec", gone)?;
-        Ok(child.pid)
+        let pid = child.pid;
+        std::mem::forget(child);
+        Ok((pid, place.into_memory()))
     });
     drop(hidden);
     drop(around);
-    let pid = born.during("exec", what)?.unwrap_or_else(|| Err(LaunchError::other("exec", what())))?;
+    // What was gathered is given back when the new process is on its way: its pages are the new one's too now, and have to be copied.
+    let (pid, _gathered) =
+        born.during("exec", what)?.unwrap_or_else(|| Err(LaunchError::other("exec", what())))?;
     let child = adopt(pid).during("exec", what)?;
     let mut terminal = None;
     match hear(&ours, pid, target, &mut terminal) {
@@ -311,29 +315,34 @@ fn hear(channel: &Channel, pid: i32, target: &Target, terminal: &mut Option<Owne
     Ok(start_ticks)
 }
 
-/// Where the program is going to run, and what was found out there.
+/// Where the program is going to run, as far as that was looked at in between.
+#[derive(Default)]
 struct Place {
-    root: Root,
+    root: Option<Root>,
     prepared: Option<process::Prepared>,
 }
 
 impl Place {
-    fn enter() -> Result<Self> {
-        let what = || "open the root of the container".to_owned();
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = Root::new(rustix::fs::open("/", flags, Mode::empty()).during("rootfs", what)?);
-        Ok(Self { root, prepared: None })
-    }
-
     /// In between, in the container's mounts.
     fn look(plan: &ExecPlan) -> Result<Self> {
         child::new_keyring()?;
-        let mut place = Self::enter()?;
-        if let Some(identity) = identity::resolve_small(&plan.user, &place.root)? {
-            place.prepared = Some(process::Prepared::new(plan, identity)?);
-        }
-        Ok(place)
+        let root = open_root()?;
+        let identity = identity::resolve_small(&plan.user, &root)?;
+        let prepared = identity.map(|identity| process::Prepared::in_place(plan, identity)).transpose()?;
+        Ok(Self { root: Some(root), prepared })
     }
+
+    /// What of it is in memory; descriptors end with the process in between.
+    fn into_memory(self) -> Option<process::Prepared> {
+        std::mem::forget(self.root);
+        self.prepared
+    }
+}
+
+fn open_root() -> Result<Root> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open("/", flags, Mode::empty());
+    Ok(Root::new(root.during("rootfs", || "open the root of the container".to_owned())?))
 }
 
 /// What the new process is to become.
@@ -347,7 +356,7 @@ struct What<'a> {
 }
 
 /// The new process.
-fn inside(what: &What<'_>, place: Option<Place>, around: &mut Surroundings) -> Result<Infallible> {
+fn inside(what: &What<'_>, place: &Place, around: &mut Surroundings) -> Result<Infallible> {
     let What { plan, target, late, oom_score, streams, console_size } = *what;
     // The launcher's own cgroup must not pay for what follows.
     target.entry.join().map_err(cgroup_error)?;
@@ -355,16 +364,23 @@ fn inside(what: &What<'_>, place: Option<Place>, around: &mut Surroundings) -> R
         // While we have a say over it.
         set_oom_score(&around.proc, score)?;
     }
-    if place.is_none() {
+    if place.root.is_none() {
         child::new_keyring()?;
     }
     enter(target, late)?;
     if late & sys::clone::NEWUSER != 0 {
         child::become_root()?;
     }
-    let Place { root, prepared } = place.map_or_else(Place::enter, Ok)?;
+    let opened;
+    let root = match &place.root {
+        Some(root) => root,
+        None => {
+            opened = open_root()?;
+            &opened
+        }
+    };
     let terminal = match streams {
-        Streams::Terminal => Some(terminal::open(&root, console_size)?),
+        Streams::Terminal => Some(terminal::open(root, console_size)?),
         _ => None,
     };
     if let Some(terminal) = &terminal {
@@ -378,8 +394,8 @@ fn inside(what: &What<'_>, place: Option<Place>, around: &mut Surroundings) -> R
         streams::begin_session(terminal.is_some())?;
     }
     drop(terminal);
-    match &prepared {
-        Some(prepared) => process::run_prepared(plan, prepared, &root, around, None),
-        None => process::run(plan, &root, around, None),
+    match &place.prepared {
+        Some(prepared) => process::run_prepared(plan, prepared, root, around, None),
+        None => process::run(plan, root, around, None),
     }
 }

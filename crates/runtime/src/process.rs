@@ -48,13 +48,25 @@ pub struct Prepared {
     identity: Identity,
     groups: Vec<Gid>,
     program: program::Program,
+    /// The current folder is the right one.
+    is_there: bool,
 }
 
 impl Prepared {
     /// Gathers it, in the container's root or before.
     pub fn new(process: &Process, identity: Identity) -> Result<Self> {
         let groups = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
-        Ok(Self { program: program::Program::prepare(process, &identity)?, groups, identity })
+        let program = program::Program::prepare(process, &identity)?;
+        Ok(Self { program, groups, identity, is_there: false })
+    }
+
+    /// As [`Self::new`], by a process whose current folder the new one inherits.
+    pub fn in_place(process: &Process, identity: Identity) -> Result<Self> {
+        let is_there = process.cwd == "/";
+        if is_there {
+            check_cwd()?;
+        }
+        Ok(Self { is_there, ..Self::new(process, identity)? })
     }
 }
 
@@ -98,7 +110,9 @@ pub fn run_prepared(
     if !entered {
         rustix::process::chdir(process.cwd.as_str()).during("cwd", || chdir_failed(process))?;
     }
-    check_cwd()?;
+    if !prepared.is_there {
+        check_cwd()?;
+    }
 
     if let Some(birth) = around.birth.take() {
         return in_sight(process, program, around, &birth, hooks);

@@ -223,10 +223,7 @@ impl Engine {
             }
         }
         let fds: Vec<_> = socket.iter().map(|socket| socket.as_fd()).collect();
-        let ask = async |plan| {
-            let body = Body::Exec(Box::new(spec(plan)));
-            monitor.ask_and(body, &fds, || self.tell_start(exec)).await
-        };
+        let ask = async |plan| monitor.ask(Body::Exec(Box::new(spec(plan))), &fds).await;
         let answer = match is_expected {
             true => match ask(None).await {
                 // It has forgotten.
@@ -235,6 +232,7 @@ impl Engine {
             },
             false => ask(Some(plan)).await,
         };
+        self.tell_start(exec);
         match answer {
             Ok(Reply::Error { kind, message }) => {
                 let (error, code) = match kind {
@@ -305,7 +303,7 @@ impl Engine {
         }
     }
 
-    /// Tells of its start, once; whoever comes second finds it told. The monitor is asked first, and may be faster.
+    /// Tells of its start, once: whoever hears first of what the monitor has made of it. Before, nothing is to keep the monitor waiting.
     fn tell_start(&self, exec: &Exec) {
         let mut told = lock(&exec.told);
         if !std::mem::replace(&mut *told, true) {

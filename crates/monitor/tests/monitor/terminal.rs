@@ -4,8 +4,9 @@ use crate::world::*;
 use monitor::protocol::*;
 
 pub fn a_terminal_has_a_size_and_echoes() {
-    let mut world =
-        World::with_terminal("stty size; trap 'stty size' WINCH; while read line; do echo got $line; done");
+    // The signal ends a `read`.
+    let loops = "while [ \"$line\" != end ]; do read line; echo got $line; done";
+    let mut world = World::with_terminal(&format!("stty size; trap 'stty size' WINCH; {loops}"));
     world.spec.console_size = Some((33, 101));
     let mut client = world.attach_first(AttachSpec { mux: true, ..streams() });
     let mut link = world.start();
@@ -16,7 +17,7 @@ pub fn a_terminal_has_a_size_and_echoes() {
     link.order(Body::Resize { exec: None, width: 80, height: 24 });
     client.write(b"\r");
     client.until("24 80\r\n");
-    client.write(b"\x04");
+    client.write(b"end\r");
     client.all();
     assert_eq!(link.finish(&mut world), 0);
     assert!(world.log("stdout").contains("got hello\r\n"));
