@@ -95,6 +95,19 @@ impl Cgroup {
         Self { scope: scope.map(Box::new), ..self }
     }
 
+    /// Whether a user's manager keeps it, who then has to put processes there: see [`Self::attach`].
+    pub fn is_users(&self) -> bool {
+        self.scope.as_ref().is_some_and(|scope| scope.manager.is_user)
+    }
+
+    /// Has systemd put the calling process there, if it keeps the cgroup.
+    pub fn attach(&self) -> Result<()> {
+        match &self.scope {
+            Some(scope) => scope.attach(std::process::id()),
+            None => Ok(()),
+        }
+    }
+
     /// Names a cgroup that exists (not checked: what is missing will say so when used).
     pub fn open(host: &Host, path: &str) -> Self {
         Self { host: host.clone(), path: path.to_owned(), scope: None }

@@ -176,17 +176,19 @@ pub(crate) fn exec_by(
     let own_user = namespaces & sys::clone::NEWUSER != 0;
     let listener = listener::connect(plan, "running")?;
     let gathered = launcher.surroundings(theirs, own_user)?;
-    let birth = target.is_armed.then(Birth::new).transpose()?;
+    let is_attached = target.cgroup.is_users();
+    let birth = (target.is_armed || is_attached).then(Birth::new).transpose()?;
     let mut around = Surroundings { preserve_fds, listener, birth, ..gathered };
     let oom_score = launcher.new_oom_score(plan.oom_score_adj);
     let mut keep = kept(target, plan, &streams, &around, oom_score);
 
     let hidden = Hidden::hide()?;
     if around.birth.is_some() {
-        let unified = target.entry.unified.as_ref().map(AsFd::as_fd);
+        let unified = target.entry.unified.as_ref().filter(|_| !is_attached).map(AsFd::as_fd);
         let forerunner = sys::clone3(0, unified, || {
+            let attached = if is_attached { target.cgroup.attach().map_err(cgroup_error) } else { Ok(()) };
             let what = What { plan, target, late: namespaces, oom_score, streams: &streams, console_size };
-            let Err(error) = inside(&what, &Place::default(), &mut around);
+            let Err(error) = attached.and_then(|()| inside(&what, &Place::default(), &mut around));
             around.channel.failed(&error);
             1
         })

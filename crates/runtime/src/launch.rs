@@ -143,10 +143,15 @@ fn start<T>(
         1
     };
     let hidden = is_observed.then(Hidden::hide).transpose()?;
+    let is_attached = group.is_users();
     let is_one_way = matches!(namespaces.user, Namespace::Path(_))
+        || is_attached
         || is_inside && join::is_needed(&namespaces, netns.as_ref());
     let (child, left) = if is_one_way {
         let go = || {
+            if is_attached {
+                group.attach().map_err(cgroup_error)?;
+            }
             let (flags, entered) = join::enter(&namespaces, netns, None)?;
             entered.stay();
             match &namespaces.user {
@@ -154,7 +159,8 @@ fn start<T>(
                 _ => Ok(flags),
             }
         };
-        (user_namespace::clone_from(go, unified, body), Ok(()))
+        let born_into = unified.filter(|_| !is_attached);
+        (user_namespace::clone_from(go, born_into, body), Ok(()))
     } else {
         let (flags, entered) = join::enter(&namespaces, netns, bare_mounts)?;
         let child = sys::clone3(flags, unified, body).during("launch", what);

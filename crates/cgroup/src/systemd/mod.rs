@@ -27,6 +27,9 @@ use wire::{Property, Reader, Value, Writer};
 pub struct Manager {
     /// The socket of the message bus.
     pub bus: PathBuf,
+    /// It is a user's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_user: bool,
 }
 
 /// A unit with a cgroup of its own.
@@ -46,13 +49,18 @@ impl Manager {
     /// The system's. `address` is `DBUS_SYSTEM_BUS_ADDRESS`, if set.
     pub fn system(address: Option<&str>) -> Self {
         let bus = address.and_then(socket).unwrap_or_else(|| "/run/dbus/system_bus_socket".into());
-        Self { bus }
+        Self { bus, is_user: false }
     }
 
     /// A user's. `address` is `DBUS_SESSION_BUS_ADDRESS`, if set; `folder` is `XDG_RUNTIME_DIR`.
     pub fn user(address: Option<&str>, folder: &std::path::Path) -> Self {
         let bus = address.and_then(socket).unwrap_or_else(|| folder.join("bus"));
-        Self { bus }
+        Self { bus, is_user: true }
+    }
+
+    /// Where units lie that nobody has named a slice for.
+    pub fn default_slice(&self) -> &'static str {
+        if self.is_user { "user.slice" } else { "system.slice" }
     }
 
     fn connect(&self) -> Result<Connection> {
@@ -179,6 +187,18 @@ impl Scope {
         let answer = manager.manager("GetUnit", "s", body)?;
         let unit = Reader::new(&answer.body).text()?;
         manager.property(&unit, "org.freedesktop.systemd1.Scope", "ControlGroup")
+    }
+
+    /// Has a process of ours put into it. Who comes from a session has no power over what lies between that and the scope, and a user's
+    /// manager asks the system's.
+    pub(crate) fn attach(&self, pid: u32) -> Result<()> {
+        let mut body = Writer::default();
+        body.text(&self.unit).text("").array(4, |pids| {
+            pids.number(pid);
+        });
+        let mut manager = self.manager.connect()?;
+        let answer = manager.manager("AttachProcessesToUnit", "ssau", body);
+        answer.map(drop).map_err(|failure| told("put a process into the unit", &self.unit, failure))
     }
 
     /// Tells systemd of changed limits.

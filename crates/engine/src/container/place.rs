@@ -43,7 +43,7 @@ fn scope_name(slice: &str, id: &str) -> String {
 }
 
 fn scope_path(slice: &str, id: &str) -> Result<String, runtime::bundle::Error> {
-    runtime::bundle::cgroup_path(&scope_name(slice, id), id, true)
+    runtime::bundle::cgroup_path(&scope_name(slice, id), id, Some(&cgroup::Manager::system(None)))
 }
 
 /// Refuses a parent that is none with this engine's driver.

@@ -13,6 +13,7 @@ mod refusals;
 mod rootless;
 mod seccomp;
 mod systemd;
+mod user_systemd;
 mod users;
 mod verbs;
 mod world;

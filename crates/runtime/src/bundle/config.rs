@@ -67,7 +67,7 @@ impl Bundle {
     ) -> Result<LaunchPlan> {
         let options = PlanOptions {
             rootfs: RootFs::Directory { path: self.rootfs()? },
-            cgroup_path: Some(cgroup_path(&self.cgroups_path(), id, systemd.is_some())?),
+            cgroup_path: Some(cgroup_path(&self.cgroups_path(), id, systemd)?),
             user: None,
             seccomp: None,
             bundle: self.path.clone(),

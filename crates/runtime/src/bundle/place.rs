@@ -5,9 +5,9 @@
 use super::error::{Error, Result};
 
 /// The path inside the cgroup file systems.
-pub fn cgroup_path(path: &str, id: &str, systemd: bool) -> Result<String> {
-    if systemd {
-        let (slice, unit) = parts(path, id)?;
+pub fn cgroup_path(path: &str, id: &str, systemd: Option<&cgroup::Manager>) -> Result<String> {
+    if let Some(manager) = systemd {
+        let (slice, unit) = parts(path, id, manager)?;
         return Ok(format!("{}/{unit}", expand_slice(&slice)?));
     }
     let path = path.trim_matches('/');
@@ -17,7 +17,7 @@ pub fn cgroup_path(path: &str, id: &str, systemd: bool) -> Result<String> {
 /// The scope that a container's cgroup is to be, kept by `manager`; `None` for a slice, which holds no processes of its own and whose
 /// folder is made by us.
 pub fn scope(path: &str, id: &str, manager: &cgroup::Manager) -> Result<Option<cgroup::Scope>> {
-    let (slice, unit) = parts(path, id)?;
+    let (slice, unit) = parts(path, id, manager)?;
     Ok(unit.ends_with(".scope").then(|| cgroup::Scope {
         manager: manager.clone(),
         unit,
@@ -27,9 +27,9 @@ pub fn scope(path: &str, id: &str, manager: &cgroup::Manager) -> Result<Option<c
 }
 
 /// Slice and unit.
-fn parts(path: &str, id: &str) -> Result<(String, String)> {
+fn parts(path: &str, id: &str, manager: &cgroup::Manager) -> Result<(String, String)> {
     let parts: Vec<&str> = match path {
-        "" => vec!["system.slice", "naru", id],
+        "" => vec!["", "naru", id],
         path => path.split(':').collect(),
     };
     let [slice, prefix, name] = parts.as_slice() else {
@@ -37,7 +37,7 @@ fn parts(path: &str, id: &str) -> Result<(String, String)> {
             "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got {path:?} instead"
         )));
     };
-    let slice = if slice.is_empty() { "system.slice" } else { slice };
+    let slice = if slice.is_empty() { manager.default_slice() } else { slice };
     let unit = match (name.ends_with(".slice"), prefix.is_empty()) {
         (true, _) => (*name).to_owned(),
         (false, true) => format!("{name}.scope"),
@@ -71,8 +71,10 @@ mod tests {
 
     #[test]
     fn places() {
-        let place =
-            |path: &str, systemd| cgroup_path(path, "one", systemd).map_err(|error| error.to_string());
+        let place = |path: &str, systemd: bool| {
+            let manager = systemd.then(|| cgroup::Manager::system(None));
+            cgroup_path(path, "one", manager.as_ref()).map_err(|error| error.to_string())
+        };
         assert_eq!(place("", false).unwrap(), "/one");
         assert_eq!(place("/docker/abc", false).unwrap(), "/docker/abc");
         assert_eq!(place("pods/abc", false).unwrap(), "/pods/abc");
@@ -81,6 +83,8 @@ mod tests {
             place("user-1000.slice:libpod:abc", true).unwrap(),
             "/user.slice/user-1000.slice/libpod-abc.scope"
         );
+        let user = cgroup::Manager::user(None, "/run/user/7".as_ref());
+        assert_eq!(cgroup_path("", "one", Some(&user)).unwrap(), "/user.slice/naru-one.scope");
         assert_eq!(place("-.slice::abc", true).unwrap(), "/abc.scope");
         assert_eq!(place(":docker:abc", true).unwrap(), "/system.slice/docker-abc.scope");
         assert!(place("/docker/abc", true).unwrap_err().contains("slice:prefix:name"));

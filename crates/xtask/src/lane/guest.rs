@@ -72,7 +72,25 @@ const UNITS: &[(&str, &str)] = &[
         "[Unit]\nDefaultDependencies=no\nRequires=dbus.service\nAfter=dbus.service\n[Service]\n\
          ExecStart=/init guest-service\nStandardOutput=tty\nStandardError=tty\nTTYPath=/dev/console\nDelegate=yes\n",
     ),
+    (
+        // What user@.service is on a host with logind.
+        "naru-user.service",
+        "[Unit]\nDefaultDependencies=no\nRequires=dbus.service\nAfter=dbus.service\n[Service]\nType=notify\nUser=naru\n\
+         Delegate=cpu memory pids\nRuntimeDirectory=user-54321\nRuntimeDirectoryMode=0700\n\
+         Environment=XDG_RUNTIME_DIR=/run/user-54321\nExecStart=/lib/systemd/systemd --user\nKillMode=mixed\n",
+    ),
     ("default.target", "[Unit]\nDefaultDependencies=no\nWants=lane.service\n"),
+];
+
+/// Those of the user's own manager.
+const USER_UNITS: &[(&str, &str)] = &[
+    ("dbus.socket", "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=%t/bus\n"),
+    (
+        "dbus.service",
+        "[Unit]\nDefaultDependencies=no\nRequires=dbus.socket\n[Service]\nType=notify\nNotifyAccess=main\n\
+         ExecStart=/usr/bin/dbus-daemon --session --address=systemd: --nofork --nopidfile --systemd-activation\n",
+    ),
+    ("default.target", "[Unit]\nDefaultDependencies=no\nWants=dbus.service\nAfter=dbus.service\n"),
 ];
 
 /// Whether the argument is one of ours.
@@ -163,13 +181,16 @@ fn make_world() -> Result<()> {
 /// Returns only if it fails.
 fn become_systemd() -> Result<()> {
     use std::os::unix::process::CommandExt;
-    fs::create_dir_all("/etc/systemd/system").context("create /etc/systemd/system")?;
-    for (name, text) in UNITS {
-        write(Path::new("/etc/systemd/system").join(name), text)?;
+    for (folder, units) in [("/etc/systemd/system", UNITS), ("/etc/systemd/user", USER_UNITS)] {
+        fs::create_dir_all(folder).with_context(|| format!("create {folder}"))?;
+        for (name, text) in units {
+            write(Path::new(folder).join(name), text)?;
+        }
     }
     write("/etc/machine-id", "00000000000000000000000000000001\n")?;
-    write("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nmessagebus:x:100:100::/nonexistent:/bin/false\n")?;
-    write("/etc/group", "root:x:0:\nmessagebus:x:100:\n")?;
+    let users = "root:x:0:0:root:/root:/bin/sh\nmessagebus:x:100:100::/nonexistent:/bin/false\nnaru:x:54321:54321::/tmp:/bin/sh\n";
+    write("/etc/passwd", users)?;
+    write("/etc/group", "root:x:0:\nmessagebus:x:100:\nnaru:x:54321:\n")?;
     Err(Command::new(SYSTEMD).exec()).context("run systemd")
 }
 
