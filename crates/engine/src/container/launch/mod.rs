@@ -139,7 +139,11 @@ impl Engine {
         };
         if let (Err(_), Some(ahead)) = (&sent, ahead) {
             // The monitor does so, too, unless it did not come that far.
-            let _ = blocking(move || Ok(ahead.undo())).await;
+            let _ = blocking(move || {
+                ahead.undo();
+                Ok(())
+            })
+            .await;
         }
         sent
     }
