@@ -96,8 +96,13 @@ impl Contents {
         file.seek(SeekFrom::Start(0)).context(context)?;
         let (mut files, mut links) = (HashMap::new(), HashMap::new());
         let mut archive = tar::Archive::new(&file);
-        for entry in archive.entries_with_seek().context(context)? {
-            let entry = entry.context(context)?;
+        // What the library says of bytes that are no tar are those bytes.
+        let broken = |error: std::io::Error| match error.raw_os_error() {
+            Some(_) => Error::Io { what: context(), source: error },
+            None => Error::Invalid(format!("{place} is no tar archive, or a damaged one")),
+        };
+        for entry in archive.entries_with_seek().map_err(broken)? {
+            let entry = entry.map_err(broken)?;
             let name = clean(&String::from_utf8_lossy(&entry.path_bytes()));
             match entry.header().entry_type() {
                 kind if kind.is_file() => {

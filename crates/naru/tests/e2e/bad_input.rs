@@ -37,5 +37,9 @@ fn archives_that_are_no_images() {
     let file = world.path("junk.tar");
     std::fs::write(&file, vec![7_u8; 4096]).unwrap();
     assert_ne!(world.naru(["load", "-i", file.to_str().unwrap()]).code, 0);
+    let source = format!("docker-archive:{}", file.display());
+    let copied = world.naru(["image", "copy", &source, &format!("oci:{}", world.path("layout").display())]);
+    assert!(!copied.stderr.contains('\u{7}'), "bytes of the file on the terminal: {copied:?}");
+    copied.fails(1, "junk.tar is no tar archive, or a damaged one");
     assert_eq!(world.naru(["images", "-q"]).ok(), "");
 }
