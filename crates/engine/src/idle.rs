@@ -97,7 +97,7 @@ mod tests {
         let time = Duration::from_millis(200);
         let mut wait = Box::pin(idle.wait(time));
         assert!(tokio::time::timeout(time * 2, &mut wait).await.is_err(), "held");
-        let dropped = std::time::Instant::now();
+        let dropped = Instant::now();
         drop(guard);
         assert!(tokio::time::timeout(time / 2, &mut wait).await.is_err(), "too early");
         // A short activity starts the time anew.

@@ -93,7 +93,7 @@ pub fn a_client_that_does_not_read_delays_nobody_s_end() {
 pub fn many_processes_write_until_the_end() {
     let mut world = World::new("for i in 1 2 3 4 5 6 7 8; do seq 1 2000 & done; wait");
     let mut client = world.attach_first(output());
-    let mut link = world.start();
+    let link = world.start();
     assert_eq!(client.all_text().lines().count(), 8 * 2000);
     assert_eq!(link.finish(&mut world), 0);
 }
