@@ -56,7 +56,11 @@ impl Monitor {
 
     /// Asks and waits for the answer; an error answer is returned as it is.
     pub(crate) async fn ask(&self, body: Body, fds: &[BorrowedFd<'_>]) -> Result<Reply> {
-        let receiver = self.send(body, fds).await?;
+        Self::answer(self.send(body, fds).await?).await
+    }
+
+    /// The answer to a request that was sent.
+    pub(crate) async fn answer(receiver: oneshot::Receiver<Reply>) -> Result<Reply> {
         receiver.await.map_err(|_| gone())
     }
 
@@ -94,7 +98,8 @@ impl Monitor {
         self.write(Request { seq, body }, &[]).await
     }
 
-    async fn send(&self, body: Body, fds: &[BorrowedFd<'_>]) -> Result<oneshot::Receiver<Reply>> {
+    /// Sends a request; [`Self::answer`] waits for what comes back.
+    pub(crate) async fn send(&self, body: Body, fds: &[BorrowedFd<'_>]) -> Result<oneshot::Receiver<Reply>> {
         let seq = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         lock(&self.waiting).as_mut().ok_or_else(gone)?.insert(seq, sender);
@@ -112,7 +117,13 @@ impl Monitor {
             .map_err(|error| Error::host("encode a request to a monitor", error))?;
         let _turn = self.writing.lock().await;
         let send = || sys::fdpass::send(self.socket.as_fd(), &bytes, fds);
-        let sent = self.socket.async_io(Interest::WRITABLE, send).await;
+        let sent = match send() {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                self.socket.async_io(Interest::WRITABLE, send).await
+            }
+            // Mostly there is room, and nothing to be waited for.
+            sent => sent,
+        };
         sent.map_err(|error| Error::host("send a request to a container's monitor", error))
     }
 

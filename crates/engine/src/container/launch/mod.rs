@@ -25,6 +25,8 @@ use monitor::protocol::{
     Body, ErrorKind as Refusal, FdRole, MonitorSpec, Relay, RelayProto, Reply, StartSpec,
 };
 
+use tokio::sync::oneshot;
+
 use super::model::{Container, lock};
 use crate::Engine;
 use crate::blocking::blocking;
@@ -120,32 +122,38 @@ impl Engine {
         spec: Box<MonitorSpec>,
     ) -> Result<(), Failure> {
         let ahead = Ahead::of(&spec, &self.facts);
-        monitor.announce(Body::Prepare(spec)).await?;
-        let (engine, joining) = (Arc::clone(self), Arc::clone(container));
-        let group = ahead.clone();
-        let joined = blocking(move || {
-            let joined = engine.join_networks(&joining)?;
+        let runtime = tokio::runtime::Handle::current();
+        let (engine, monitor, group) = (Arc::clone(self), Arc::clone(monitor), ahead.clone());
+        let started = Arc::clone(container);
+        // All of it on one thread. The monitor then wakes up on another processor than this thread's; a thread that was woken beside it
+        // would be put on the monitor's own, and nothing would happen at the same time.
+        let sent = blocking(move || {
+            runtime.block_on(monitor.announce(Body::Prepare(spec)))?;
+            let joined = engine.join_networks(&started)?;
             if let Some(ahead) = &group {
                 ahead.make();
             }
-            Ok(joined)
+            started.set_monitor(Some(Arc::clone(&monitor)));
+            runtime.block_on(engine.send_start(&started, &monitor, joined))
         });
-        let sent = match joined.await {
-            Ok(joined) => {
-                container.set_monitor(Some(Arc::clone(monitor)));
-                self.send_start(container, monitor, joined).await
-            }
+        let answered = match sent.await {
+            Ok(answer) => Monitor::answer(answer).await,
+            Err(error) => Err(error),
+        };
+        let started = match answered {
+            Ok(Reply::Error { kind, message }) => Err(refused(kind, &message)),
+            Ok(_) => Ok(()),
             Err(error) => Err(error.into()),
         };
-        if let (Err(_), Some(ahead)) = (&sent, ahead) {
+        if let (Err(_), Some(ahead)) = (&started, ahead) {
             // The monitor does so, too, unless it did not come that far.
-            let _ = blocking(move || {
+            let undone = blocking(move || {
                 ahead.undo();
                 Ok(())
-            })
-            .await;
+            });
+            let _ = undone.await;
         }
-        sent
+        started
     }
 
     async fn send_start(
@@ -153,7 +161,7 @@ impl Engine {
         container: &Container,
         monitor: &Monitor,
         joined: network::Joined,
-    ) -> Result<(), Failure> {
+    ) -> Result<oneshot::Receiver<Reply>> {
         let mut start = StartSpec {
             names: self.names_spec(&container.record()),
             relays: joined.published.relays.iter().filter_map(relay).collect(),
@@ -182,10 +190,7 @@ impl Engine {
             start.fds.push(FdRole::BareMounts);
             borrowed.push(bare.as_fd());
         }
-        match monitor.ask(Body::Start(start), &borrowed).await? {
-            Reply::Error { kind, message } => Err(refused(kind, &message)),
-            _ => Ok(()),
-        }
+        monitor.send(Body::Start(start), &borrowed).await
     }
 }
 
