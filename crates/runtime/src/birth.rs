@@ -115,23 +115,27 @@ pub fn kept(around: &Surroundings, has_filter: bool) -> Vec<RawFd> {
     keep
 }
 
-/// A procfs of a pid namespace that we are not in.
-pub fn procfs(new: &New<'_>, namespace: &OwnedFd) -> Result<OwnedFd> {
+/// A procfs of a pid namespace that we are not in. `root` lies on top of our own root.
+pub fn procfs(new: &New<'_>, namespace: &OwnedFd, root: &Root) -> Result<OwnedFd> {
     match new.create_for(namespace) {
         // Before Linux 6.17 it is that of whoever opens it.
-        Err(_) => new.create_from(opened_inside(namespace)?),
+        Err(_) => {
+            // A copy of our mounts knows its own copy of this folder.
+            rustix::process::fchdir(root.fd()).during("mount", || "open procfs".to_owned())?;
+            new.create_from(opened_inside(namespace, true)?)
+        }
         result => result,
     }
 }
 
 /// The beginnings of a procfs, made by somebody in there who has neither anything of the host's nor any power over it: of a user
-/// namespace of his own, and in an empty root.
-fn opened_inside(namespace: &OwnedFd) -> Result<OwnedFd> {
+/// namespace of his own, and in an empty root. `is_covered`: the current folder lies on top of our root.
+fn opened_inside(namespace: &OwnedFd, is_covered: bool) -> Result<OwnedFd> {
     let what = || "open procfs in the pid namespace".to_owned();
     let (ours, theirs) = channel::pair().during("mount", what)?;
     let mut keep = [theirs.as_fd().as_raw_fd()];
     let between = sys::clone3(sys::clone::NEWNS, None, || {
-        let opener = empty_root().and_then(|()| enter(namespace)).and_then(|()| {
+        let opener = empty_root(is_covered).and_then(|()| enter(namespace)).and_then(|()| {
             sys::exec::close_all_but(&mut keep).during("mount", what)?;
             let apart = sys::clone::NEWUSER | sys::clone::NEWNS;
             sys::clone3(apart, None, || {
@@ -139,7 +143,7 @@ fn opened_inside(namespace: &OwnedFd) -> Result<OwnedFd> {
                     .and_then(|context| theirs.born(&context).during("mount", what));
                 opened.map_err(|error| theirs.failed(&error)).is_err().into()
             })
-            .during("mount", what)
+            .during("mount", || "clone into a user namespace, to open procfs".to_owned())
         });
         match opener {
             Ok(opener) => reap(&opener.pidfd),
@@ -159,7 +163,11 @@ fn opened_inside(namespace: &OwnedFd) -> Result<OwnedFd> {
 }
 
 /// Leaves all mounts for one with nothing in it.
-fn empty_root() -> Result<()> {
+fn empty_root(is_covered: bool) -> Result<()> {
+    if is_covered {
+        // Or it would be all that is unmounted, and the old root would lie on the new one.
+        crate::child::pivot_here()?;
+    }
     let what = "mount an empty root";
     let options = [("mode".to_owned(), Some("0".to_owned()))];
     let new = New { fstype: "tmpfs", source: None, options: &options, attributes: 0, what };
@@ -190,8 +198,21 @@ mod tests {
         let namespace: OwnedFd =
             std::fs::File::open(format!("/proc/{}/ns/pid_for_children", sleeper.id())).unwrap().into();
         let new = New { fstype: "proc", source: Some("proc"), options: &[], attributes: 0, what: "proc" };
-        for mount in [procfs(&new, &namespace), opened_inside(&namespace).and_then(|fd| new.create_from(fd))]
-        {
+        let of_a_helper = |is_covered: bool| {
+            let opened = sys::namespace::in_own_mounts(|| {
+                if is_covered {
+                    let cover =
+                        New { fstype: "tmpfs", source: None, options: &[], attributes: 0, what: "cover" };
+                    let cover = cover.create().unwrap();
+                    filesystem::attach_at(&cover, rustix::fs::CWD, "/").unwrap();
+                    rustix::process::fchdir(&cover).unwrap();
+                }
+                opened_inside(&namespace, is_covered)
+            });
+            opened.unwrap().and_then(|fd| new.create_from(fd))
+        };
+        let of_the_kernel = new.create_for(&namespace).or_else(|_| of_a_helper(false));
+        for mount in [of_the_kernel, of_a_helper(false), of_a_helper(true)] {
             let mount = mount.unwrap();
             let read = |name: &str| {
                 let flags = rustix::fs::OFlags::RDONLY;

@@ -184,7 +184,7 @@ fn mounts<'a>(
                     what: &describe(mount),
                 };
                 let made = match birth.and_then(Birth::namespace).filter(|_| fstype == "proc") {
-                    Some(namespace) => birth::procfs(&new, namespace),
+                    Some(namespace) => birth::procfs(&new, namespace, root),
                     None => new.create_in_child(),
                 };
                 Some(match made {
@@ -368,10 +368,14 @@ fn console(plan: &LaunchPlan, root: &Root, terminal: &terminal::Terminal) -> Res
 
 /// Makes the container's root the root of the mount namespace, and the current folder, and lets go of the old one.
 pub fn pivot(root: &Root) -> Result<()> {
-    let what = || "pivot_root".to_owned();
-    rustix::process::fchdir(root.fd()).during("rootfs", what)?;
+    rustix::process::fchdir(root.fd()).during("rootfs", || "pivot_root".to_owned())?;
+    pivot_here()
+}
+
+/// The same with the current folder, which is the root of a mount.
+pub fn pivot_here() -> Result<()> {
     // The old root lands on top of the new one, and "." is what lies on top: no folder of the image is needed for it.
-    rustix::process::pivot_root(".", ".").during("rootfs", what)?;
+    rustix::process::pivot_root(".", ".").during("rootfs", || "pivot_root".to_owned())?;
     rustix::mount::unmount(".", UnmountFlags::DETACH)
         .during("rootfs", || "unmount the host's root in the container".to_owned())
 }
