@@ -30,18 +30,21 @@ pub const ENTRIES: [(&str, Entry); 10] = [
 
 /// A layer, packed or not: unpacked into a store of its own, which stays empty.
 pub fn layer(bytes: &[u8]) {
-    static STORE: OnceLock<(tempfile::TempDir, Store)> = OnceLock::new();
-    let (_, store) = STORE.get_or_init(|| {
-        let home = tempfile::Builder::new().prefix("naru-fuzzed-").tempdir().expect("a temporary folder");
-        let store = Store::open(home.path()).expect("open a store");
-        (home, store)
-    });
-    // The digest is wrong for packed layers; that is found out at the end, after all the work.
-    let staged = store.stage_layer(&Digest::sha256(bytes), &MediaType::OCI_LAYER, bytes);
-    if let Ok(layer) = staged {
-        let _ = store.publish_layer(None, layer);
-        let _ = store.gc();
+    // Of the thread, with which its folder goes: what is static is never dropped.
+    thread_local! {
+        static STORE: (Store, tempfile::TempDir) = {
+            let home = tempfile::Builder::new().prefix("naru-fuzzed-").tempdir().expect("a temporary folder");
+            (Store::open(home.path()).expect("open a store"), home)
+        };
     }
+    STORE.with(|(store, _)| {
+        // The digest is wrong for packed layers; that is found out at the end, after all the work.
+        let staged = store.stage_layer(&Digest::sha256(bytes), &MediaType::OCI_LAYER, bytes);
+        if let Ok(layer) = staged {
+            let _ = store.publish_layer(None, layer);
+            let _ = store.gc();
+        }
+    });
 }
 
 /// An image's manifest.
