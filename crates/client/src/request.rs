@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::lines::Lines;
 use crate::pool::Busy;
 use crate::response::Response;
+use crate::transport::ATTEMPTS;
 use crate::upgrade::{self, Upgraded};
 
 /// Left as they are in a path: `/`, `:` and `@` belong to image references.
@@ -26,9 +27,6 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b':')
     .remove(b'@');
-
-/// How many engines may leave a request unread.
-const ATTEMPTS: usize = 5;
 
 /// A user's word as part of a path.
 pub fn escape(text: &str) -> String {

@@ -55,13 +55,13 @@ pub(crate) async fn dial(endpoint: &Endpoint) -> Result<Stream> {
 
 const SSH_ENDED: &str = "ssh has ended without an answer, make sure that the address is right, and that naru or docker is on that host";
 
-/// How many listeners may die one after the other with our connection in their queue.
-const DYING: usize = 5;
+/// So many times a connection is made while each engine dies before it has read what we sent.
+pub(crate) const ATTEMPTS: usize = 5;
 
 /// Connects to a unix socket. A connection that nobody had accepted when its listener died is reset, which shows here if it
 /// happens early enough: there may be a new listener at that path by now.
 pub(crate) async fn dial_unix(path: &Path) -> io::Result<Stream> {
-    for _ in 1..DYING {
+    for _ in 1..ATTEMPTS {
         match dial_unix_once(path).await {
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
             outcome => return outcome,

@@ -4,36 +4,29 @@
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags};
-use rustix::mount::UnmountFlags;
 
 use crate::error::{During, Result};
-use crate::filesystem::{self, New};
-use crate::prepare;
+use crate::root::Root;
+use crate::{child, filesystem, prepare};
 
 /// Makes one, for [`Launch::bare_mounts`](crate::Launch::bare_mounts). It lives as long as its descriptor, and serves any number of
 /// launches.
 pub fn bare_mounts() -> Result<OwnedFd> {
-    sys::namespace::in_own_mounts(empty).during("mounts", || "make a mount namespace".to_owned())?
+    let what = || "make a mount namespace".to_owned();
+    let make = || {
+        let proc = prepare::host_proc()?;
+        empty_root()?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        rustix::fs::openat(&proc, "thread-self/ns/mnt", flags, Mode::empty()).during("mounts", what)
+    };
+    sys::namespace::in_own_mounts(make).during("mounts", what)?
 }
 
-/// Leaves nothing but a read-only folder in the thread's own mount namespace.
-fn empty() -> Result<OwnedFd> {
-    use sys::mount::attr;
-    let what = || "make an empty mount namespace".to_owned();
-    let proc = prepare::host_proc()?;
-    let root = New {
-        fstype: "tmpfs",
-        source: Some("tmpfs"),
-        options: &[("nr_inodes".to_owned(), Some("1".to_owned()))],
-        attributes: attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC,
-        what: "make an empty mount namespace",
-    }
-    .create()?;
-    // On top of the old root, which pivot_root demands; then the old one is what lies on top of the new.
-    filesystem::attach_at(&root, rustix::fs::CWD, "/").during("mounts", what)?;
-    rustix::process::fchdir(&root).during("mounts", what)?;
-    rustix::process::pivot_root(".", ".").during("mounts", what)?;
-    rustix::mount::unmount(".", UnmountFlags::DETACH).during("mounts", what)?;
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    rustix::fs::openat(&proc, "thread-self/ns/mnt", flags, Mode::empty()).during("mounts", what)
+/// Leaves all mounts of the caller's own mount namespace for one with nothing in it.
+pub fn empty_root() -> Result<()> {
+    let what = "make an empty root";
+    let root = prepare::empty_folder("0", what)?;
+    // On top of the old root, which pivot_root demands.
+    filesystem::attach_at(&root, rustix::fs::CWD, "/").during("mounts", || what.to_owned())?;
+    child::pivot(&Root::new(root))
 }

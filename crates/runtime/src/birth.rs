@@ -14,13 +14,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use rustix::process::{Pid, PidfdFlags};
 use sys::clone::PidCell;
 
-use crate::channel;
 use crate::error::{During, LaunchError, Result};
 use crate::filesystem::{self, New};
 use crate::plan::{Namespace, Namespaces, Process};
 use crate::process::Surroundings;
 use crate::root::Root;
 use crate::user_namespace::reap;
+use crate::{bare, channel, child};
 
 const STEP: &str = "launch";
 
@@ -135,16 +135,19 @@ fn opened_inside(namespace: &OwnedFd, is_covered: bool) -> Result<OwnedFd> {
     let (ours, theirs) = channel::pair().during("mount", what)?;
     let mut keep = [theirs.as_fd().as_raw_fd()];
     let between = sys::clone3(sys::clone::NEWNS, None, || {
-        let opener = empty_root(is_covered).and_then(|()| enter(namespace)).and_then(|()| {
-            sys::exec::close_all_but(&mut keep).during("mount", what)?;
-            let apart = sys::clone::NEWUSER | sys::clone::NEWNS;
-            sys::clone3(apart, None, || {
-                let opened = filesystem::open("proc", &what())
-                    .and_then(|context| theirs.born(&context).during("mount", what));
-                opened.map_err(|error| theirs.failed(&error)).is_err().into()
-            })
-            .during("mount", || "clone into a user namespace, to open procfs".to_owned())
-        });
+        // A root that lies on the old one would be all that is unmounted, and the old one would lie on the new.
+        let uncovered = if is_covered { child::pivot_here() } else { Ok(()) };
+        let opener =
+            uncovered.and_then(|()| bare::empty_root()).and_then(|()| enter(namespace)).and_then(|()| {
+                sys::exec::close_all_but(&mut keep).during("mount", what)?;
+                let apart = sys::clone::NEWUSER | sys::clone::NEWNS;
+                sys::clone3(apart, None, || {
+                    let opened = filesystem::open("proc", &what())
+                        .and_then(|context| theirs.born(&context).during("mount", what));
+                    opened.map_err(|error| theirs.failed(&error)).is_err().into()
+                })
+                .during("mount", || "clone into a user namespace, to open procfs".to_owned())
+            });
         match opener {
             Ok(opener) => reap(&opener.pidfd),
             Err(error) => theirs.failed(&error),
@@ -160,20 +163,6 @@ fn opened_inside(namespace: &OwnedFd, is_covered: bool) -> Result<OwnedFd> {
         Some(channel::Message::Failed(error)) => Err(error),
         _ => Err(LaunchError::other("mount", what())),
     }
-}
-
-/// Leaves all mounts for one with nothing in it.
-fn empty_root(is_covered: bool) -> Result<()> {
-    if is_covered {
-        // Or it would be all that is unmounted, and the old root would lie on the new one.
-        crate::child::pivot_here()?;
-    }
-    let what = "mount an empty root";
-    let options = [("mode".to_owned(), Some("0".to_owned()))];
-    let new = New { fstype: "tmpfs", source: None, options: &options, attributes: 0, what };
-    let mount = new.create_in_child()?;
-    filesystem::attach_at(&mount, rustix::fs::CWD, "/").during("rootfs", || what.to_owned())?;
-    crate::child::pivot(&Root::new(mount))
 }
 
 #[cfg(test)]

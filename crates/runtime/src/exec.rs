@@ -250,8 +250,7 @@ fn born(target: &Target, forerunner: &OwnedFd, mut around: Surroundings, ours: &
         (Err(error), _) => Err(error),
     };
     let started = born.and_then(|(pid, pidfd)| {
-        let start_ticks =
-            sys::process::start_ticks(pid).during("exec", || "look at the process's start".to_owned())?;
+        let start_ticks = start_ticks(pid)?;
         Ok(Launched { pid, pidfd, terminal, cgroup: target.cgroup.clone(), start_ticks })
     });
     started.inspect_err(|_| {
@@ -309,10 +308,13 @@ fn adopt(pid: i32) -> std::io::Result<OwnedFd> {
     Ok(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?)
 }
 
+fn start_ticks(pid: i32) -> Result<u64> {
+    sys::process::start_ticks(pid).during("exec", || "look at the process's start".to_owned())
+}
+
 /// Listens until the program runs; returns when the process started.
 fn hear(channel: &Channel, pid: i32, target: &Target, terminal: &mut Option<OwnedFd>) -> Result<u64> {
-    let start_ticks =
-        sys::process::start_ticks(pid).during("exec", || "look at the process's start".to_owned())?;
+    let start_ticks = start_ticks(pid)?;
     listen(channel, terminal, || target.refuse_frozen())?;
     Ok(start_ticks)
 }

@@ -74,7 +74,7 @@ pub fn prepare(plan: &LaunchPlan, is_inside: bool) -> Result<Prepared> {
         rootfs: Some(rootfs(&plan.rootfs)?),
         mounts,
         null,
-        empty: Some(empty_folder()?),
+        empty: Some(empty_folder("755", "make an empty folder for masked paths")?),
         populated_dev,
         host_nodes,
         in_user_namespace,
@@ -272,12 +272,12 @@ fn null_device() -> Result<OwnedFd> {
     }
 }
 
-fn empty_folder() -> Result<OwnedFd> {
+/// A folder in which nothing is and nothing can be made, attached nowhere. `what` begins an error's message.
+pub fn empty_folder(mode: &str, what: &str) -> Result<OwnedFd> {
     use sys::mount::attr;
     let attributes = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
     let option = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
-    let options = [option("nr_blocks", "1"), option("nr_inodes", "1"), option("mode", "755")];
-    let what = "make an empty folder for masked paths";
+    let options = [option("nr_blocks", "1"), option("nr_inodes", "1"), option("mode", mode)];
     New { fstype: "tmpfs", source: Some("tmpfs"), options: &options, attributes, what }.create()
 }
 

@@ -202,17 +202,20 @@ impl Store {
         })
     }
 
-    /// Points the names of an image at another manifest of the same configuration.
-    pub(crate) fn replace_manifest(&self, record: &ImageRecord, manifest: &Descriptor) -> Result<()> {
+    /// Points the names of an image at another manifest of the same configuration; the image as it is then. They never point at what a
+    /// power loss could take.
+    pub(crate) fn replace_manifest(&self, record: &ImageRecord, target: Descriptor) -> Result<ImageRecord> {
+        self.flush()?;
         let _use = self.inner.gc.read().unwrap_or_else(PoisonError::into_inner);
-        let replacement = self.complete(manifest, None)?;
+        let replacement = self.complete(&target, None)?;
         let mut names = self.names()?;
         let mut entries = names.entries.clone();
         for entry in entries.iter_mut().filter(|entry| entry.manifest == record.manifest) {
             entry.target = replacement.target.clone();
             entry.manifest = replacement.manifest.clone();
         }
-        names.store(entries)
+        names.store(entries)?;
+        Ok(ImageRecord { manifest: target.digest.clone(), target, ..record.clone() })
     }
 
     /// Points a name at an image, taking it from any other, which may become dangling by it. A `name@digest` records a

@@ -76,11 +76,7 @@ impl Store {
         }
         let bytes = packed.to_bytes();
         self.put_blob(&bytes)?;
-        // The folder may have been safe from power loss already; the names must not point at what is not.
-        self.flush()?;
-        let target = Descriptor::of(MediaType::OCI_MANIFEST, &bytes);
-        self.replace_manifest(record, &target)?;
-        Ok(ImageRecord { manifest: target.digest.clone(), target, ..record.clone() })
+        self.replace_manifest(record, Descriptor::of(MediaType::OCI_MANIFEST, &bytes))
     }
 
     /// Packs a layer, unless it was packed before.

@@ -45,9 +45,7 @@ impl Store {
         let packed = Packed { compression: Compression::Gzip, level: None };
         let target =
             self.repack_some(&record.manifest, packed, |compression| compression == Compression::None)?;
-        self.flush()?;
-        self.replace_manifest(&record, &target)?;
-        Ok(ImageRecord { manifest: target.digest.clone(), target, ..record })
+        self.replace_manifest(&record, target)
     }
 
     fn repack_some(

@@ -1,7 +1,7 @@
 //! The `registries.conf` of Podman, Skopeo and their kin: prefixes of image names, where they really are, and their mirrors.
 //!
-//! Of the prefixes that an image name begins with, the longest decides; one with a tag or digest is for that image alone. Format: containers-registries.conf(5), version 2; drop-ins:
-//! containers-registries.conf.d(5). Short names are Docker's here, so `unqualified-search-registries` and aliases have no effect.
+//! Of the prefixes that an image name begins with, the longest decides; one with a tag or digest is for that image alone. Format:
+//! containers-registries.conf(5), version 2; drop-ins: containers-registries.conf.d(5). Short names are Docker's here, so `unqualified-search-registries` and aliases have no effect.
 
 use std::path::{Path, PathBuf};
 

@@ -18,6 +18,15 @@ fn image() -> ImageSpec {
     ])
 }
 
+/// A registry that has [`image`] as `app:1`, for `me` with this password.
+fn guarded(password: &str) -> Registry {
+    let registry = Registry::builder().htpasswd("me", password).start();
+    let credentials = format!("--dest-creds=me:{password}");
+    image()
+        .push_with_skopeo(&format!("{}/app:1", registry.host()), &["--dest-tls-verify=false", &credentials]);
+    registry
+}
+
 fn write(folder: &Path, name: &str, text: &str) {
     let path = folder.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -110,9 +119,7 @@ async fn a_host_for_content_only_is_not_asked_about_tags() {
 #[tokio::test]
 async fn headers_reach_their_host_and_no_other_and_passwords_no_mirror() {
     let folder = tempfile::tempdir().unwrap();
-    let upstream = Registry::builder().htpasswd("me", "secret").start();
-    let credentials = ["--dest-tls-verify=false", "--dest-creds=me:secret"];
-    image().push_with_skopeo(&format!("{}/app:1", upstream.host()), &credentials);
+    let upstream = guarded("secret");
     let server = Proxy::start(upstream.address());
     let elsewhere = Registry::start();
     image().push(elsewhere.address(), "app:1");
@@ -146,9 +153,7 @@ async fn headers_reach_their_host_and_no_other_and_passwords_no_mirror() {
 #[tokio::test]
 async fn a_mirror_sees_what_the_engines_user_has_logged_in_with_there() {
     let folder = tempfile::tempdir().unwrap();
-    let behind = Registry::builder().htpasswd("me", "mirror").start();
-    let credentials = ["--dest-tls-verify=false", "--dest-creds=me:mirror"];
-    image().push_with_skopeo(&format!("{}/app:1", behind.host()), &credentials);
+    let behind = guarded("mirror");
     let (mirror, server) = (Proxy::start(behind.address()), Proxy::start(behind.address()));
     let text = format!("server = \"{}\"\n[host.\"{}\"]\n", server.url(), mirror.url());
     write(folder.path(), &format!("{NAME}/hosts.toml"), &text);
@@ -290,12 +295,8 @@ async fn registries_conf_moves_one_tag_and_one_digest() {
 #[tokio::test]
 async fn a_repository_is_read_by_way_of_mirrors_each_with_its_own_login() {
     let folder = tempfile::tempdir().unwrap();
-    let upstream = Registry::builder().htpasswd("me", "secret").start();
-    let credentials = ["--dest-tls-verify=false", "--dest-creds=me:secret"];
-    image().push_with_skopeo(&format!("{}/app:1", upstream.host()), &credentials);
-    let behind = Registry::builder().htpasswd("me", "mirror").start();
-    let credentials = ["--dest-tls-verify=false", "--dest-creds=me:mirror"];
-    image().push_with_skopeo(&format!("{}/app:1", behind.host()), &credentials);
+    let upstream = guarded("secret");
+    let behind = guarded("mirror");
     let (server, mirror) = (Proxy::start(upstream.address()), Proxy::start(behind.address()));
     let text = format!(
         "server = \"{}\"\n[host.\"http://127.0.0.1:1\"]\n[host.\"{}\"]\n",

@@ -2,8 +2,6 @@
 //! may do to a new process of its pid namespace whatever it likes, undumpable or not (CVE-2016-9962 is about those without). So
 //! there must be nothing to take: no folder, descriptor, variable or capability of the host, and no program that can be written to.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use crate::world::{World, wait_until};
@@ -28,7 +26,7 @@ fn allow(config: &mut Value) {
     }
 }
 
-/// A container whose program is the looter.
+/// A running container whose program is the looter.
 fn looters_den() -> Option<World> {
     let world = World::new(&["looter"])?;
     world.compile("looter", include_str!("looter.c"));
@@ -39,13 +37,15 @@ fn looters_den() -> Option<World> {
             json!(["looter", world.path("secret"), TEXT.0, TEXT.1, format!("{allowed:x}")]);
         allow(config);
     });
+    world.launch(&["run", "-d"]).ok();
+    assert!(!world.bundle().join("rootfs/looted").exists());
     Some(world)
 }
 
-/// Another bundle, in the pid namespace of the looter's container.
-fn neighbour(world: &World) -> std::path::PathBuf {
+/// Another bundle, in the pid namespace of the looter's container, and the id of its container.
+fn neighbour(world: &World) -> (String, String) {
     let pid = world.state()["pid"].as_i64().unwrap();
-    world.bundle_beside("other", |config| {
+    let bundle = world.bundle_beside("other", |config| {
         config["process"]["args"] = json!(["true"]);
         config["process"]["env"] = json!([long_path()]);
         for namespace in config["linux"]["namespaces"].as_array_mut().unwrap() {
@@ -53,7 +53,8 @@ fn neighbour(world: &World) -> std::path::PathBuf {
                 namespace["path"] = json!(format!("/proc/{pid}/ns/pid"));
             }
         }
-    })
+    });
+    (bundle.to_str().unwrap().to_owned(), format!("{}-other", world.id))
 }
 
 fn call(world: &World, words: &[&str]) -> crate::world::Done {
@@ -77,16 +78,9 @@ fn hold(world: &World, mut start: impl FnMut()) {
     assert_eq!(found, Vec::<String>::new(), "the host was looted");
 }
 
-fn started(world: &World) {
-    world.launch(&["run", "-d"]).ok();
-    let root = world.bundle().join("rootfs");
-    assert!(!Path::new(&root).join("looted").exists());
-}
-
 #[test]
 fn a_process_on_its_way_into_the_container() {
     let Some(world) = looters_den() else { return };
-    started(&world);
     let path = long_path();
     hold(&world, || drop(call(&world, &["exec", "--env", &path, &world.id, "true"]).ok()));
 }
@@ -94,20 +88,16 @@ fn a_process_on_its_way_into_the_container() {
 #[test]
 fn the_first_process_of_a_container_that_joins_another() {
     let Some(world) = looters_den() else { return };
-    started(&world);
-    let other = neighbour(&world);
-    let id = format!("{}-other", world.id);
-    hold(&world, || drop(call(&world, &["run", "--bundle", other.to_str().unwrap(), &id]).ok()));
+    let (other, id) = neighbour(&world);
+    hold(&world, || drop(call(&world, &["run", "--bundle", &other, &id]).ok()));
 }
 
 #[test]
 fn the_first_process_of_one_that_waits_to_be_started() {
     let Some(world) = looters_den() else { return };
-    started(&world);
-    let other = neighbour(&world);
-    let id = format!("{}-other", world.id);
+    let (other, id) = neighbour(&world);
     hold(&world, || {
-        call(&world, &["create", "--bundle", other.to_str().unwrap(), &id]).ok();
+        call(&world, &["create", "--bundle", &other, &id]).ok();
         call(&world, &["start", &id]).ok();
         wait_until("its end", || call(&world, &["state", &id]).ok().contains("\"stopped\""));
         call(&world, &["delete", &id]).ok();
