@@ -210,6 +210,7 @@ fn open(config: EngineConfig) -> Result<Arc<Engine>> {
         registries: Registries::new(config.registries.clone()),
         executable: Executable::seal(&config.exe),
         spares: Default::default(),
+        held: Default::default(),
         volume_holds: Default::default(),
         containers: Arc::new(Registry::default()),
         idle: idle::Idle::new(),

@@ -70,6 +70,7 @@ pub struct Engine {
     pub(crate) facts: facts::Facts,
     pub(crate) executable: executable::Executable,
     pub(crate) spares: spares::Spares,
+    pub(crate) held: container::launch::held::HeldStarts,
     pub(crate) volume_holds: volumes::Holds,
 }
 

@@ -13,7 +13,7 @@ use std::os::unix::net::UnixStream as StdStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use monitor::protocol::{self, Body, Decoder, Message, Reply, Request};
+use monitor::protocol::{self, Body, Decoder, ExpectedStreams, Message, Reply, Request};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
@@ -70,11 +70,11 @@ impl Monitor {
     }
 
     /// Announces a process that is likely to be started soon; false if the monitor is not to hear of it.
-    pub(crate) async fn expect(&self, id: &str, plan: &runtime::ExecPlan) -> bool {
+    pub(crate) async fn expect(&self, id: &str, plan: &runtime::ExecPlan, streams: ExpectedStreams) -> bool {
         if !self.expects.load(Ordering::Relaxed) {
             return false;
         }
-        let body = Body::Expect { id: id.to_owned(), plan: Box::new(plan.clone()) };
+        let body = Body::Expect { id: id.to_owned(), plan: Box::new(plan.clone()), streams: Some(streams) };
         self.announce(body).await.is_ok()
     }
 

@@ -48,6 +48,7 @@ fn engine(folder: &std::path::Path, me: Weak<Engine>) -> Engine {
         facts: Facts { runtime: facts::example(), cpus: 2, apparmor: false, seccomp: None },
         executable: Executable::seal(&config.exe),
         spares: Default::default(),
+        held: Default::default(),
         volume_holds: Default::default(),
         config,
     }

@@ -1,7 +1,7 @@
 //! The container's life: starting it, what happens when it ends, starting it again.
 //!
 //! ```text
-//!        Prepare, Start               ended, policy says again
+//!      Prepare, (Hold,) Start         ended, policy says again
 //!   (nothing) ─────▶ Running ─────────────────────────────▶ Restarting
 //!                    │  ▲                                    │   │
 //!                    │  └────────── after the back-off ──────┘   │
@@ -14,7 +14,10 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use cgroup::{Cgroup, OomWatch};
-use runtime::{Launch, LaunchError, LaunchErrorKind, Launched, Launcher, Namespace, Prepared, Target};
+use runtime::{
+    Begun, Extras, Gate, Launch, LaunchError, LaunchErrorKind, Launched, Launcher, Namespace, Prepared,
+    Target,
+};
 
 use crate::client::SPARE;
 use crate::connections::Asker;
@@ -52,7 +55,55 @@ pub(crate) struct Container {
 /// A container that is to be started.
 pub(crate) struct Coming {
     spec: Box<MonitorSpec>,
-    prepared: Result<Prepared, LaunchError>,
+    prepared: Result<Progress, LaunchError>,
+    netns: Option<OwnedFd>,
+    bare_mounts: Option<OwnedFd>,
+}
+
+/// How far a launch has come.
+enum Progress {
+    Nothing,
+    Prepared(Prepared),
+    Underway(Underway),
+}
+
+/// A process on its way, with our ends of its streams.
+struct Underway {
+    begun: Begun,
+    ends: Ends,
+}
+
+impl Underway {
+    fn begin(
+        launcher: &Launcher,
+        spec: &MonitorSpec,
+        prepared: Option<Prepared>,
+        [netns, bare_mounts]: [&Option<OwnedFd>; 2],
+        gate: Option<Gate>,
+    ) -> Result<Self, LaunchError> {
+        let (stdio, ends) =
+            Ends::open(kind(spec)).map_err(|error| failure("streams", format!("make pipes: {error}")))?;
+        let copy = |fd: &Option<OwnedFd>| {
+            let copy = fd.as_ref().map(OwnedFd::try_clone).transpose();
+            copy.map_err(|error| failure("namespaces", format!("duplicate a descriptor: {error}")))
+        };
+        let options = Launch {
+            netns: copy(netns)?,
+            bare_mounts: copy(bare_mounts)?,
+            console_size: spec.console_size,
+            extras: Extras { gate, ..Extras::default() },
+            ..Launch::with(stdio)
+        };
+        Ok(Self { begun: launcher.begin(&spec.plan, prepared, options)?, ends })
+    }
+}
+
+/// The container's streams.
+fn kind(spec: &MonitorSpec) -> Kind {
+    match (spec.tty, spec.open_stdin) {
+        (true, input) => Kind::Terminal { input },
+        (false, input) => Kind::Pipes { input },
+    }
 }
 
 /// Where the container stands.
@@ -97,7 +148,27 @@ impl Monitor {
     /// Makes ready what can be before the start request.
     pub fn prepare(&mut self, spec: Box<MonitorSpec>) {
         let prepared = self.launcher().and_then(|launcher| launcher.prepare(&spec.plan));
-        self.coming = Some(Coming { spec, prepared });
+        let prepared = prepared.map(Progress::Prepared);
+        self.coming = Some(Coming { spec, prepared, netns: None, bare_mounts: None });
+    }
+
+    /// Makes the process that the start request will let go.
+    pub fn hold(&mut self, roles: Vec<FdRole>, fds: Vec<OwnedFd>) {
+        let (Some(launcher), Some(coming)) = (&self.launcher, &mut self.coming) else { return };
+        for (role, fd) in roles.into_iter().zip(fds) {
+            match role {
+                FdRole::Netns => coming.netns = Some(fd),
+                FdRole::BareMounts => coming.bare_mounts = Some(fd),
+                _ => {}
+            }
+        }
+        let Ok(Progress::Prepared(prepared)) = std::mem::replace(&mut coming.prepared, Ok(Progress::Nothing))
+        else {
+            return;
+        };
+        let places = [&coming.netns, &coming.bare_mounts];
+        let underway = Underway::begin(launcher, &coming.spec, Some(prepared), places, Some(Gate::Launcher));
+        coming.prepared = Ok(underway.map_or(Progress::Nothing, Progress::Underway));
     }
 
     /// The start request. After an error the monitor leaves.
@@ -128,10 +199,10 @@ impl Monitor {
     }
 
     fn begin(&mut self, coming: Coming, start: StartSpec, fds: Vec<OwnedFd>) -> Result<Reply, LaunchError> {
-        let Coming { spec, prepared } = coming;
+        let Coming { spec, prepared, mut netns, mut bare_mounts } = coming;
         let prepared = prepared?;
-        let (mut netns, mut clients, mut ports) = (None, Vec::new(), Vec::new());
-        let (mut bare_mounts, mut home, mut lease) = (None, None, None);
+        let (mut clients, mut ports) = (Vec::new(), Vec::new());
+        let (mut home, mut lease) = (None, None);
         for (role, fd) in start.fds.into_iter().zip(fds) {
             match role {
                 FdRole::BareMounts => bare_mounts = Some(fd),
@@ -158,7 +229,7 @@ impl Monitor {
             lease,
             backoff: Backoff::default(),
         });
-        self.launch(Some(prepared), clients)?;
+        self.launch(prepared, clients)?;
         self.relays.begin_at(home);
         self.relays.start(&start.relays, ports);
         if let Some(container) = &self.container {
@@ -199,30 +270,21 @@ impl Monitor {
     }
 
     /// Starts the container's process and everything that goes with a run.
-    fn launch(
-        &mut self,
-        prepared: Option<Prepared>,
-        clients: Vec<(AttachSpec, OwnedFd)>,
-    ) -> Result<(), LaunchError> {
+    fn launch(&mut self, progress: Progress, clients: Vec<(AttachSpec, OwnedFd)>) -> Result<(), LaunchError> {
         self.launcher()?;
         let Some(launcher) = &self.launcher else { return Ok(()) };
         let Some(container) = &mut self.container else { return Ok(()) };
         let spec = &container.spec;
-        let kind = match (spec.tty, spec.open_stdin) {
-            (true, input) => Kind::Terminal { input },
-            (false, input) => Kind::Pipes { input },
-        };
-        let (stdio, ends) =
-            Ends::open(kind).map_err(|error| failure("streams", format!("make pipes: {error}")))?;
-        let copy = |fd: &Option<OwnedFd>| {
-            let copy = fd.as_ref().map(OwnedFd::try_clone).transpose();
-            copy.map_err(|error| failure("namespaces", format!("duplicate a descriptor: {error}")))
-        };
-        let options = Launch {
-            netns: copy(&container.netns)?,
-            bare_mounts: copy(&container.bare_mounts)?,
-            console_size: spec.console_size,
-            ..Launch::with(stdio)
+        let kind = kind(spec);
+        let places = [&container.netns, &container.bare_mounts];
+        let Underway { begun, ends } = match progress {
+            Progress::Underway(underway) if !underway.begun.is_over() => underway,
+            Progress::Prepared(prepared) => Underway::begin(launcher, spec, Some(prepared), places, None)?,
+            lost => {
+                // Its cgroup goes with it, before there is another.
+                drop(lost);
+                Underway::begin(launcher, spec, None, places, None)?
+            }
         };
         let connections = &mut self.connections;
         let meanwhile = |cgroup: &Cgroup| {
@@ -238,7 +300,7 @@ impl Monitor {
             let oom = oom.and_then(|cgroup| cgroup.oom_watch().ok());
             Ok((log, oom))
         };
-        let (launched, (log, oom)) = launcher.launch(&spec.plan, prepared, options, meanwhile)?;
+        let (launched, (log, oom)) = begun.finish(&spec.plan, meanwhile)?;
         let Launched { pid, pidfd, terminal, cgroup, start_ticks } = launched;
         self.next_key += 1;
         let key = self.next_key;
@@ -359,7 +421,7 @@ impl Monitor {
 
     /// The back-off is over.
     pub fn restart(&mut self) {
-        match self.launch(None, Vec::new()) {
+        match self.launch(Progress::Nothing, Vec::new()) {
             Ok(()) => {
                 let Some(container) = &self.container else { return };
                 let state = &container.state;

@@ -8,11 +8,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use runtime::{ExecPlan, Launcher};
+use runtime::Launcher;
 
 use crate::connections::Connections;
 use crate::container::{Coming, Container, Phase};
 use crate::dns::NameServer;
+use crate::exec::Expected;
 use crate::poller::{EventFlags, Poller, Token, Watched};
 use crate::protocol::{Event, Message, Reply};
 use crate::relay::Relays;
@@ -35,7 +36,7 @@ pub(crate) struct Monitor {
     /// Processes that the monitor started, with their streams.
     pub tasks: BTreeMap<u32, Task>,
     /// Processes that are likely to be started soon, the latest first.
-    pub expected: VecDeque<(String, ExecPlan)>,
+    pub expected: VecDeque<Expected>,
     /// Clients of sessions that are over.
     pub lingering: BTreeMap<u32, Lingering>,
     /// For tasks and lingering clients; never used twice.

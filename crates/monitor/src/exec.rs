@@ -2,17 +2,32 @@
 
 use std::os::fd::OwnedFd;
 
-use runtime::{ExecPlan, ExecTarget, LaunchError, Launcher, Target};
+use runtime::{Entering, ExecPlan, ExecTarget, LaunchError, Launcher, Target};
 
 use crate::container::{Container, Phase};
 use crate::event_loop::Monitor;
-use crate::protocol::{AttachSpec, ErrorKind, ExecSpec, Reply};
+use crate::protocol::{AttachSpec, ErrorKind, ExecSpec, ExpectedStreams, Reply};
 use crate::requests::Refusal;
 use crate::streams::{Ends, Kind, Session, Sink};
 use crate::tasks::{Owner, Task};
 
 /// As many processes are kept that are expected.
 const MAX_EXPECTED: usize = 4;
+
+/// A process that is likely to be started soon.
+pub(crate) struct Expected {
+    id: String,
+    plan: ExecPlan,
+    /// It waits, with these streams.
+    held: Option<Held>,
+}
+
+/// A process that waits, and our ends of its streams.
+pub(crate) struct Held {
+    entering: Entering,
+    kind: Kind,
+    ends: Ends,
+}
 
 /// What [`Monitor::execute`] starts.
 pub(crate) struct Execution<'a> {
@@ -22,6 +37,7 @@ pub(crate) struct Execution<'a> {
     pub console_size: Option<(u16, u16)>,
     pub sink: Sink,
     pub client: Option<(AttachSpec, OwnedFd)>,
+    pub held: Option<Held>,
 }
 
 impl Monitor {
@@ -33,12 +49,13 @@ impl Monitor {
             let message = format!("exec instance {} is already running", spec.id);
             return Err(Refusal::new(ErrorKind::Conflict, message));
         }
-        let plan = match spec.plan {
-            Some(plan) => plan,
-            None => self.expected(&spec.id).ok_or_else(|| {
-                Refusal::new(ErrorKind::NoSuchExec, format!("No such exec instance: {}", spec.id))
-            })?,
+        let (expected, held) = match self.expected(&spec.id) {
+            Some(Expected { plan, held, .. }) => (Some(plan), held),
+            None => (None, None),
         };
+        let plan = spec.plan.or(expected).ok_or_else(|| {
+            Refusal::new(ErrorKind::NoSuchExec, format!("No such exec instance: {}", spec.id))
+        })?;
         let kind = match (spec.tty, &spec.attach) {
             (true, _) => Kind::Terminal { input: spec.open_stdin },
             (false, Some(_)) => Kind::Pipes { input: spec.open_stdin },
@@ -51,19 +68,28 @@ impl Monitor {
             console_size: spec.console_size,
             sink: Sink::Nowhere,
             client: spec.attach.zip(socket),
+            held,
         })?;
         Ok(Reply::ExecStarted { pid: self.tasks.get(&pid).map_or(0, |task| task.pid) })
     }
 
     /// Starts a process in the running container; returns the task's key.
     pub fn execute(&mut self, execution: Execution<'_>) -> Result<u32, Refusal> {
-        let Execution { owner, plan, kind, console_size, sink, client } = execution;
+        let Execution { owner, plan, kind, console_size, sink, client, held } = execution;
         self.active("exec")?;
         let Some((launcher, target)) = self.target()? else {
             return Err(Refusal::new(ErrorKind::NotRunning, "the container is not running"));
         };
-        let (stdio, ends) = Ends::open(kind).map_err(|error| Refusal::system("make pipes", error))?;
-        let launched = launcher.exec(target, plan, stdio, console_size)?;
+        let (launched, ends) = match held {
+            Some(held) if held.kind == kind && !held.entering.is_over() => {
+                (held.entering.finish()?, held.ends)
+            }
+            unfit => {
+                drop(unfit);
+                let (stdio, ends) = Ends::open(kind).map_err(|error| Refusal::system("make pipes", error))?;
+                (launcher.exec(target, plan, stdio, console_size)?, ends)
+            }
+        };
         self.next_key += 1;
         let key = self.next_key;
         let session = ends
@@ -82,16 +108,31 @@ impl Monitor {
         Ok(key)
     }
 
-    /// Keeps a process that is likely to be started soon, and makes ready for it.
-    pub fn expect(&mut self, id: String, plan: ExecPlan) {
+    /// Makes a process that is likely to be started soon, and lets it wait.
+    pub fn expect(&mut self, id: String, plan: ExecPlan, streams: Option<ExpectedStreams>) {
         self.expected.truncate(MAX_EXPECTED - 1);
-        self.expected.push_front((id, plan));
+        // A terminal's size comes with the start.
+        let kind = streams.filter(|_| !plan.terminal).map(|streams| match streams {
+            ExpectedStreams::Null => Kind::Null,
+            ExpectedStreams::Pipes { stdin } => Kind::Pipes { input: stdin },
+        });
         self.expect_processes();
+        let held = kind.and_then(|kind| self.hold_process(&plan, kind));
+        self.expected.push_front(Expected { id, plan, held });
     }
 
-    fn expected(&mut self, id: &str) -> Option<ExecPlan> {
-        let index = self.expected.iter().position(|(name, _)| name == id)?;
-        self.expected.remove(index).map(|(_, plan)| plan)
+    /// None where that does not work: the start says why.
+    fn hold_process(&mut self, plan: &ExecPlan, kind: Kind) -> Option<Held> {
+        self.active("exec").ok()?;
+        let (launcher, target) = self.target().ok()??;
+        let (stdio, ends) = Ends::open(kind).ok()?;
+        let entering = launcher.hold(target, plan, stdio).ok()??;
+        Some(Held { entering, kind, ends })
+    }
+
+    fn expected(&mut self, id: &str) -> Option<Expected> {
+        let index = self.expected.iter().position(|expected| expected.id == id)?;
+        self.expected.remove(index)
     }
 
     /// The running container, opened for further processes.

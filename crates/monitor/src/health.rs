@@ -118,6 +118,7 @@ impl Monitor {
             console_size: None,
             sink: Sink::Capture { bytes: Vec::new(), limit: OUTPUT, more: false },
             client: None,
+            held: None,
         });
         match started {
             Ok(task) => {

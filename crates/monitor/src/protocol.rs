@@ -36,18 +36,25 @@ pub enum Body {
     /// What the container is: the first request. The monitor makes ready what needs nothing else, while the engine sees to the rest.
     /// No answer: what goes wrong is the answer to the start.
     Prepare(Box<MonitorSpec>),
-    /// Start the container: the second request, and the only one of its kind. Descriptors: as in [`StartSpec::fds`].
+    /// Make the container's process, which goes all its way and waits before its program: the start is expected soon, and will be sure
+    /// to bring no other namespaces than these. Descriptors: as named here, [`FdRole::Netns`] and [`FdRole::BareMounts`]. No answer: a
+    /// process that cannot be made is made again by the start, which says what is wrong. If no start comes, it ends with the monitor.
+    Hold(Vec<FdRole>),
+    /// Start the container: the only request of its kind. Descriptors: as in [`StartSpec::fds`].
     /// Answer: [`Reply::Started`], or an error after which the monitor leaves.
     Start(StartSpec),
     /// Connect a client to the container's (or an exec session's) streams. One descriptor: the client's socket.
     Attach(AttachSpec),
-    /// A process that is likely to be started soon, by an [`Body::Exec`] of that name without a plan: read and kept for a moment.
-    /// No answer.
+    /// A process that is likely to be started soon, by an [`Body::Exec`] of that name without a plan: made, and kept waiting before
+    /// its program, for a moment. No answer: one that cannot be made is made again by its start, which says what is wrong.
     Expect {
         /// Name of the session.
         id: String,
         /// The process.
         plan: Box<ExecPlan>,
+        /// Its standard streams; not made before its start without.
+        #[serde(default)]
+        streams: Option<ExpectedStreams>,
     },
     /// Start another process in the container. One descriptor if `attach` is there. Answer: [`Reply::ExecStarted`].
     Exec(Box<ExecSpec>),
@@ -116,6 +123,19 @@ pub enum Body {
     HealthCheckNow,
     /// The engine has taken note of the exit: the monitor may leave. Before the final exit it changes nothing.
     Shutdown,
+}
+
+/// The streams of a process that is not started yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExpectedStreams {
+    /// Nobody is going to be attached.
+    Null,
+    /// Somebody is.
+    Pipes {
+        /// He writes to standard input.
+        stdin: bool,
+    },
 }
 
 /// What a descriptor of a start request is.
@@ -580,6 +600,7 @@ pub struct HealthEntry {
 impl Frame for Request {
     fn fds(&self) -> usize {
         match &self.body {
+            Body::Hold(roles) => roles.len(),
             Body::Start(spec) => spec.fds.len(),
             Body::Publish { sockets, .. } => *sockets,
             Body::Attach(_) => 1,

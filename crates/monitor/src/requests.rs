@@ -74,10 +74,14 @@ impl Monitor {
                 self.prepare(spec);
                 return Ok(None);
             }
+            Body::Hold(roles) => {
+                self.hold(roles, fds);
+                return Ok(None);
+            }
             Body::Start(spec) => return self.start(spec, fds).map(Some),
             Body::Attach(spec) => self.attach(spec, fds.pop()),
-            Body::Expect { id, plan } => {
-                self.expect(id, *plan);
+            Body::Expect { id, plan, streams } => {
+                self.expect(id, *plan, streams);
                 return Ok(None);
             }
             Body::Exec(spec) => return self.exec(*spec, fds.pop()).map(Some),

@@ -20,7 +20,7 @@ use crate::plan::{Namespace, Namespaces, Process};
 use crate::process::Surroundings;
 use crate::root::Root;
 use crate::user_namespace::reap;
-use crate::{bare, channel, child};
+use crate::{Gate, bare, channel, child};
 
 const STEP: &str = "launch";
 
@@ -106,7 +106,9 @@ pub fn is_allowed(process: &Process) -> bool {
 /// The descriptors that the process needs.
 pub fn kept(around: &Surroundings, has_filter: bool) -> Vec<RawFd> {
     let mut keep: Vec<RawFd> = vec![around.channel.as_fd().as_raw_fd()];
-    keep.extend(around.gate.as_ref().map(AsRawFd::as_raw_fd));
+    if let Some(Gate::Socket(gate)) = &around.gate {
+        keep.push(gate.as_raw_fd());
+    }
     keep.extend((3..).take(around.preserve_fds as usize));
     if let (false, Some(listener)) = (has_filter, &around.listener) {
         // It has to say which of the host's processes it is.

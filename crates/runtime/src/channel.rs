@@ -33,6 +33,7 @@ pub enum Message {
 }
 
 /// One end.
+#[derive(Debug)]
 pub struct Channel(OwnedFd);
 
 /// Both ends: the launcher's and the child's.

@@ -5,6 +5,7 @@
 //!   launcher ── vfork ──▶ in between: closes what is not the new process's, enters the container,
 //!                         looks up the user, gathers what the program gets ── clone ──▶ new process
 //!            ◀── pid, the end ── in between
+//!            ── go, to one that waits ──────────────────────────────────────────────────────────────────────────▶ new process
 //!            ◀── executing, then end ─────────────────────────────────────────────────────────────────────────── new process
 //! ```
 //! Processes of the container can look at the new one as soon as it is in their pid namespace: by then it has left the host's file
@@ -16,6 +17,7 @@ use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::process::{WaitId, WaitIdOptions};
 
 use crate::birth::Birth;
 use crate::channel::{self, Channel};
@@ -27,7 +29,7 @@ use crate::plan::ExecPlan;
 use crate::process::{self, Surroundings};
 use crate::root::Root;
 use crate::streams::{self, Streams};
-use crate::{ExecTarget, Launched, Stdio, child, filesystem, identity, listener, terminal};
+use crate::{ExecTarget, Gate, Launched, Stdio, child, filesystem, identity, listener, terminal};
 
 /// Starts a process in a running container.
 pub fn exec(
@@ -50,7 +52,7 @@ pub fn exec_preserving(
     let launcher = Launcher::detect()?;
     let target = Target::open(&launcher, target)?;
     // Sooner than the silence would tell.
-    target.refuse_frozen()?;
+    target.group.refuse_frozen()?;
     exec_by(&launcher, &target, plan, stdio, console_size, preserve_fds)
 }
 
@@ -60,13 +62,35 @@ pub struct Target {
     /// Its `/proc/<pid>/ns`.
     ns: OwnedFd,
     pidfd: OwnedFd,
-    cgroup: cgroup::Cgroup,
-    is_grouped: bool,
+    group: Group,
     entry: cgroup::Entry,
     /// Has a time namespace to enter.
     has_time: bool,
     /// Its processes may do what they like to one of ours that they see.
     is_armed: bool,
+}
+
+/// Where a container's processes are.
+#[derive(Debug, Clone)]
+struct Group {
+    cgroup: cgroup::Cgroup,
+    /// It is the container's own.
+    is_own: bool,
+}
+
+impl Group {
+    /// A process that comes into a frozen cgroup stops at once, and so would the launcher, for as long as it stays frozen.
+    fn refuse_frozen(&self) -> Result<()> {
+        match self.is_frozen() {
+            true => Err(LaunchError::other("exec", "cannot exec in a paused container")),
+            false => Ok(()),
+        }
+    }
+
+    fn is_frozen(&self) -> bool {
+        // A host without a freezer freezes nobody.
+        self.is_own && self.cgroup.frozen().unwrap_or(false)
+    }
 }
 
 impl Target {
@@ -88,20 +112,8 @@ impl Target {
             .during("exec", gone)?;
         let has_time = sys::namespace::number_in(&ns, "time").is_ok();
         let is_armed = is_armed(launcher, target.pid, &ns)?;
-        Ok(Self { ns, pidfd, cgroup, is_grouped: target.cgroup.is_some(), entry, has_time, is_armed })
-    }
-
-    /// A process that comes into a frozen cgroup stops at once, and so would the launcher, for as long as it stays frozen.
-    fn refuse_frozen(&self) -> Result<()> {
-        match self.is_frozen() {
-            true => Err(LaunchError::other("exec", "cannot exec in a paused container")),
-            false => Ok(()),
-        }
-    }
-
-    fn is_frozen(&self) -> bool {
-        // A host without a freezer freezes nobody.
-        self.is_grouped && self.cgroup.frozen().unwrap_or(false)
+        let group = Group { cgroup, is_own: target.cgroup.is_some() };
+        Ok(Self { ns, pidfd, group, entry, has_time, is_armed })
     }
 
     /// The namespaces to enter. The user namespace only if it is not ours, since nobody may enter his own; inside one so with all
@@ -168,106 +180,172 @@ pub(crate) fn exec_by(
     console_size: Option<(u16, u16)>,
     preserve_fds: u32,
 ) -> Result<Launched> {
-    let what = || "start the process".to_owned();
-    let namespaces = target.namespaces(launcher)?;
-    let (ours, theirs) = channel::pair().during("exec", what)?;
-    let stdio = if plan.terminal { Stdio::Terminal } else { stdio };
-    let streams = streams::prepare(stdio)?;
-    let own_user = namespaces & sys::clone::NEWUSER != 0;
-    let listener = listener::connect(plan, "running")?;
-    let gathered = launcher.surroundings(theirs, own_user)?;
-    let is_attached = target.cgroup.is_users();
-    let birth = (target.is_armed || is_attached).then(Birth::new).transpose()?;
-    let mut around = Surroundings { preserve_fds, listener, birth, ..gathered };
-    let oom_score = launcher.new_oom_score(plan.oom_score_adj);
-    let mut keep = kept(target, plan, &streams, &around, oom_score);
+    let begin = Begin { plan, stdio, console_size, preserve_fds, gate: None };
+    begin.by(launcher, target)?.finish()
+}
 
-    let hidden = Hidden::hide()?;
-    if around.birth.is_some() {
-        let unified = target.entry.unified.as_ref().filter(|_| !is_attached).map(AsFd::as_fd);
-        let forerunner = sys::clone3(0, unified, || {
-            let attached = if is_attached { target.cgroup.attach().map_err(cgroup_error) } else { Ok(()) };
-            let what = What { plan, target, late: namespaces, oom_score, streams: &streams, console_size };
-            let Err(error) = attached.and_then(|()| inside(&what, &Place::default(), &mut around));
-            around.channel.failed(&error);
-            1
-        })
-        .during("exec", gone)?;
-        drop(hidden);
-        return born(target, &forerunner.pidfd, around, &ours);
+/// Makes a process that waits, with everything done but the filter and `execve`, for [`Entering::finish`]. `None`: this container's
+/// processes are not to see one that waits.
+pub(crate) fn hold_by(
+    launcher: &Launcher,
+    target: &Target,
+    plan: &ExecPlan,
+    stdio: Stdio,
+) -> Result<Option<Entering>> {
+    if target.is_armed || target.group.cgroup.is_users() {
+        return Ok(None);
     }
-    let born = sys::clone::errand(|| {
-        sys::exec::close_all_but(&mut keep).during("descriptors", || "close descriptors".to_owned())?;
-        // A cgroup namespace bounds where a process may be put, a time namespace wants one that shares no memory, and in a user
-        // namespace there is no power over the rest.
-        let late = sys::clone::NEWCGROUP | sys::clone::NEWTIME | sys::clone::NEWUSER;
-        let (first, late) = if own_user || launcher.is_inside {
-            (namespaces & sys::clone::NEWPID, namespaces & !sys::clone::NEWPID)
-        } else {
-            (namespaces & !late, namespaces & late)
+    target.group.refuse_frozen()?;
+    let begin = Begin { plan, stdio, console_size: None, preserve_fds: 0, gate: Some(Gate::Launcher) };
+    begin.by(launcher, target).map(Some)
+}
+
+/// A process on its way into a container. Dropped, it ends.
+#[derive(Debug)]
+pub struct Entering {
+    /// Ours to reap: the process, or its forerunner.
+    child: Option<(i32, OwnedFd)>,
+    birth: Option<Birth>,
+    channel: Channel,
+    group: Group,
+    /// It waits for [`Entering::finish`].
+    waits: bool,
+}
+
+impl Entering {
+    /// Whether it has failed, or was killed, while it should wait.
+    pub fn is_over(&self) -> bool {
+        self.channel.is_over(std::time::Duration::ZERO)
+    }
+
+    /// Lets the process go, if it waits for that, and returns when its program runs.
+    pub fn finish(mut self) -> Result<Launched> {
+        let lost = || LaunchError::other("exec", gone());
+        let (pid, pidfd) = self.child.as_ref().ok_or_else(lost)?;
+        if self.waits {
+            self.channel.go().during("exec", || "tell the process to go on".to_owned())?;
+        }
+        let mut terminal = None;
+        // While the process works.
+        let known = if self.birth.is_none() { Some(start_ticks(*pid)?) } else { None };
+        listen(&self.channel, &mut terminal, || self.refuse_stopped(pidfd))?;
+        let born = self.birth.as_ref().map(|birth| birth.child(pidfd)).transpose()?;
+        let start_ticks = match (known, &born) {
+            (None, Some((pid, _))) => start_ticks(*pid)?,
+            (known, _) => known.unwrap_or_default(),
         };
-        enter(target, first)?;
-        let place = if first & sys::clone::NEWNS == 0 { Place::default() } else { Place::look(plan)? };
-        let unified = target.entry.unified.as_ref().map(AsFd::as_fd);
-        let child = sys::clone3(sys::clone::PARENT, unified, || {
-            let what = What { plan, target, late, oom_score, streams: &streams, console_size };
-            let Err(error) = inside(&what, &place, &mut around);
-            around.channel.failed(&error);
-            1
-        })
-        .during("exec", gone)?;
-        let pid = child.pid;
-        std::mem::forget(child);
-        Ok((pid, place.into_memory()))
-    });
-    drop(hidden);
-    drop(around);
-    // What was gathered is given back when the new process is on its way: its pages are the new one's too now, and have to be copied.
-    let (pid, _gathered) =
-        born.during("exec", what)?.unwrap_or_else(|| Err(LaunchError::other("exec", what())))?;
-    let child = adopt(pid).during("exec", what)?;
-    let mut terminal = None;
-    match hear(&ours, pid, target, &mut terminal) {
-        Ok(start_ticks) => {
-            Ok(Launched { pid, pidfd: child, terminal, cgroup: target.cgroup.clone(), start_ticks })
-        }
-        Err(error) => {
-            give_up(target, &child);
-            Err(error)
+        let child = self.child.take().ok_or_else(lost)?;
+        let (pid, pidfd) = born.unwrap_or(child);
+        Ok(Launched { pid, pidfd, terminal, cgroup: self.group.cgroup.clone(), start_ticks })
+    }
+
+    /// A process that somebody has stopped would keep the launcher waiting: with its cgroup, or one that the container's others may
+    /// send signals to.
+    fn refuse_stopped(&self, pidfd: &OwnedFd) -> Result<()> {
+        self.group.refuse_frozen()?;
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        match rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), options) {
+            Ok(Some(_)) => Err(LaunchError::other("exec", "the process was stopped before its program ran")),
+            _ => Ok(()),
         }
     }
 }
 
-/// What becomes of a forerunner.
-fn born(target: &Target, forerunner: &OwnedFd, mut around: Surroundings, ours: &Channel) -> Result<Launched> {
-    let birth = around.birth.take();
-    drop(around);
-    let mut terminal = None;
-    let heard = listen(ours, &mut terminal, || target.refuse_frozen());
-    let born = match (heard, &birth) {
-        (Ok(()), Some(birth)) => birth.child(forerunner),
-        (Ok(()), None) => Err(LaunchError::other("exec", gone())),
-        (Err(error), _) => Err(error),
-    };
-    let started = born.and_then(|(pid, pidfd)| {
-        let start_ticks = start_ticks(pid)?;
-        Ok(Launched { pid, pidfd, terminal, cgroup: target.cgroup.clone(), start_ticks })
-    });
-    started.inspect_err(|_| {
-        give_up(target, forerunner);
-        if let Some(remains) = birth.and_then(|birth| birth.remains()) {
-            give_up(target, &remains);
+impl Drop for Entering {
+    fn drop(&mut self) {
+        let Some((_, child)) = &self.child else { return };
+        let remains = self.birth.as_ref().and_then(Birth::remains);
+        for process in std::iter::once(child).chain(&remains) {
+            if self.group.is_frozen() {
+                // It dies when it thaws, which must not be waited for.
+                let _ = sys::signal::send(process, sys::signal::KILL);
+            } else {
+                end(process);
+            }
         }
-    })
+    }
 }
 
-/// Ends a process that did not become what it should.
-fn give_up(target: &Target, child: &OwnedFd) {
-    if target.is_frozen() {
-        // It dies when it thaws, which must not be waited for.
-        let _ = sys::signal::send(child, sys::signal::KILL);
-    } else {
-        end(child);
+/// What a process begins with.
+struct Begin<'a> {
+    plan: &'a ExecPlan,
+    stdio: Stdio,
+    console_size: Option<(u16, u16)>,
+    preserve_fds: u32,
+    gate: Option<Gate>,
+}
+
+impl Begin<'_> {
+    fn by(self, launcher: &Launcher, target: &Target) -> Result<Entering> {
+        let Self { plan, stdio, console_size, preserve_fds, gate } = self;
+        let waits = gate.is_some();
+        let what = || "start the process".to_owned();
+        let namespaces = target.namespaces(launcher)?;
+        let (ours, theirs) = channel::pair().during("exec", what)?;
+        let stdio = if plan.terminal { Stdio::Terminal } else { stdio };
+        let streams = streams::prepare(stdio)?;
+        let own_user = namespaces & sys::clone::NEWUSER != 0;
+        let listener = listener::connect(plan, "running")?;
+        let gathered = launcher.surroundings(theirs, own_user)?;
+        let is_attached = target.group.cgroup.is_users();
+        let birth = (target.is_armed || is_attached).then(Birth::new).transpose()?;
+        let mut around = Surroundings { preserve_fds, listener, birth, gate, ..gathered };
+        let oom_score = launcher.new_oom_score(plan.oom_score_adj);
+        let mut keep = kept(target, plan, &streams, &around, oom_score);
+        let what_to_be = |late| What { plan, target, late, oom_score, streams: &streams, console_size };
+        let entering = |child, birth| Entering {
+            child: Some(child),
+            birth,
+            channel: ours,
+            group: target.group.clone(),
+            waits,
+        };
+
+        let hidden = Hidden::hide()?;
+        if around.birth.is_some() {
+            let unified = target.entry.unified.as_ref().filter(|_| !is_attached).map(AsFd::as_fd);
+            let forerunner = sys::clone3(0, unified, || {
+                let attached =
+                    if is_attached { target.group.cgroup.attach().map_err(cgroup_error) } else { Ok(()) };
+                let Err(error) =
+                    attached.and_then(|()| inside(&what_to_be(namespaces), &Place::default(), &mut around));
+                around.channel.failed(&error);
+                1
+            })
+            .during("exec", gone)?;
+            drop(hidden);
+            return Ok(entering((forerunner.pid, forerunner.pidfd), around.birth.take()));
+        }
+        let born = sys::clone::errand(|| {
+            sys::exec::close_all_but(&mut keep).during("descriptors", || "close descriptors".to_owned())?;
+            // A cgroup namespace bounds where a process may be put, a time namespace wants one that shares no memory, and in a user
+            // namespace there is no power over the rest.
+            let late = sys::clone::NEWCGROUP | sys::clone::NEWTIME | sys::clone::NEWUSER;
+            let (first, late) = if own_user || launcher.is_inside {
+                (namespaces & sys::clone::NEWPID, namespaces & !sys::clone::NEWPID)
+            } else {
+                (namespaces & !late, namespaces & late)
+            };
+            enter(target, first)?;
+            let place = if first & sys::clone::NEWNS == 0 { Place::default() } else { Place::look(plan)? };
+            let unified = target.entry.unified.as_ref().map(AsFd::as_fd);
+            let child = sys::clone3(sys::clone::PARENT, unified, || {
+                let Err(error) = inside(&what_to_be(late), &place, &mut around);
+                around.channel.failed(&error);
+                1
+            })
+            .during("exec", gone)?;
+            let pid = child.pid;
+            std::mem::forget(child);
+            Ok((pid, place.into_memory()))
+        });
+        drop(hidden);
+        drop(around);
+        // What was gathered is given back when the new process is on its way: its pages are the new one's too now, and have to be
+        // copied.
+        let (pid, _gathered) =
+            born.during("exec", what)?.unwrap_or_else(|| Err(LaunchError::other("exec", what())))?;
+        Ok(entering((pid, adopt(pid).during("exec", what)?), None))
     }
 }
 
@@ -310,13 +388,6 @@ fn adopt(pid: i32) -> std::io::Result<OwnedFd> {
 
 fn start_ticks(pid: i32) -> Result<u64> {
     sys::process::start_ticks(pid).during("exec", || "look at the process's start".to_owned())
-}
-
-/// Listens until the program runs; returns when the process started.
-fn hear(channel: &Channel, pid: i32, target: &Target, terminal: &mut Option<OwnedFd>) -> Result<u64> {
-    let start_ticks = start_ticks(pid)?;
-    listen(channel, terminal, || target.refuse_frozen())?;
-    Ok(start_ticks)
 }
 
 /// Where the program is going to run, as far as that was looked at in between.

@@ -20,12 +20,12 @@ use crate::outside::Outside;
 use crate::plan::{LaunchPlan, Mount, MountSource, Namespace};
 use crate::prepare::{self, Ready};
 use crate::process::Surroundings;
-use crate::{Launch, Launched, Stdio, hooks, id_maps, listener, refusal, streams, user_namespace};
+use crate::{Gate, Launch, Launched, Stdio, hooks, id_maps, listener, refusal, streams, user_namespace};
 
 /// Starts a container. Returns when its program runs (`execve` succeeded). On an error nothing is left: the cgroup is removed,
 /// the child is reaped.
 pub fn launch(plan: &LaunchPlan, options: Launch) -> Result<Launched> {
-    launch_by(&Launcher::detect()?, plan, None, options, |_| Ok(())).map(|(launched, ())| launched)
+    Launcher::detect()?.launch(plan, options)
 }
 
 /// What is ready before a container's cgroup and network are: its mounts, attached nowhere.
@@ -38,32 +38,59 @@ pub(crate) fn prepare(launcher: &Launcher, plan: &LaunchPlan) -> Result<Prepared
     prepare::prepare(plan, launcher.is_inside).map(Prepared).map_err(refusal::explained)
 }
 
-/// As [`launch`]; `meanwhile` is done while the child works.
-pub(crate) fn launch_by<T>(
+/// See [`Launcher::begin`].
+pub(crate) fn begin(
     launcher: &Launcher,
     plan: &LaunchPlan,
     prepared: Option<Prepared>,
     options: Launch,
-    meanwhile: impl FnOnce(&Cgroup) -> Result<T>,
-) -> Result<(Launched, T)> {
+) -> Result<Begun> {
     let Prepared(prepared) = match prepared {
         Some(prepared) => prepared,
         None => prepare(launcher, plan)?,
     };
-    let host = &launcher.cgroups;
-    let Some(path) = &plan.cgroup else {
-        return start(launcher, plan, prepared, options, Cgroup::open(host, ""), meanwhile);
-    };
-    let (group, _stand_in) = match &plan.scope {
-        Some(scope) => Cgroup::create_in_scope(host, scope, &plan.resources)
-            .map(|(group, stand_in)| (group, Some(stand_in)))
-            .map_err(cgroup_error)?,
-        None => (Cgroup::create(host, path, &plan.resources).map_err(cgroup_error)?, None),
-    };
-    start(launcher, plan, prepared, options, group.clone(), meanwhile).inspect_err(|_| {
-        // The first error is the one to tell.
-        let _ = group.remove();
-    })
+    let group = Group::make(launcher, plan)?;
+    clone(launcher, plan, prepared, options, group)
+}
+
+/// A container's cgroup, removed with its value unless it is kept.
+#[derive(Debug)]
+struct Group {
+    cgroup: Cgroup,
+    /// Of a scope, until somebody else is in it.
+    _stand_in: Option<cgroup::StandIn>,
+    /// Made for the container.
+    is_made: bool,
+}
+
+impl Group {
+    fn make(launcher: &Launcher, plan: &LaunchPlan) -> Result<Self> {
+        let host = &launcher.cgroups;
+        let Some(path) = &plan.cgroup else {
+            return Ok(Self { cgroup: Cgroup::open(host, ""), _stand_in: None, is_made: false });
+        };
+        let (cgroup, stand_in) = match &plan.scope {
+            Some(scope) => Cgroup::create_in_scope(host, scope, &plan.resources)
+                .map(|(group, stand_in)| (group, Some(stand_in)))
+                .map_err(cgroup_error)?,
+            None => (Cgroup::create(host, path, &plan.resources).map_err(cgroup_error)?, None),
+        };
+        Ok(Self { cgroup, _stand_in: stand_in, is_made: true })
+    }
+
+    fn keep(mut self) -> Cgroup {
+        self.is_made = false;
+        self.cgroup.clone()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if self.is_made {
+            // Only after an error, which is the one to tell.
+            let _ = self.cgroup.remove();
+        }
+    }
 }
 
 pub(crate) fn cgroup_error(error: cgroup::Error) -> LaunchError {
@@ -89,19 +116,96 @@ impl Drop for NoUmask {
     }
 }
 
-fn start<T>(
+/// A process on its way to its program, which it reaches by itself unless its launch has a [`Gate`]. Dropped, it ends, and its cgroup
+/// with it.
+#[derive(Debug)]
+pub struct Begun {
+    process: Process,
+    group: Option<Group>,
+    /// Let go of when there is time.
+    prepared: Option<prepare::Prepared>,
+    start_ticks: u64,
+    /// Whoever creates the container does not start it.
+    is_created: bool,
+    /// It waits for [`Begun::finish`].
+    waits: bool,
+    outside: Option<std::sync::Arc<Outside>>,
+}
+
+/// The child, ended and reaped with its value unless it is kept.
+#[derive(Debug)]
+struct Process {
+    child: Option<sys::clone::Child>,
+    birth: Option<Birth>,
+    channel: Channel,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let Some(child) = &self.child else { return };
+        end(&child.pidfd);
+        if let Some(born) = self.birth.as_ref().and_then(Birth::remains) {
+            end(&born);
+        }
+    }
+}
+
+impl Begun {
+    /// Whether it has failed, or was killed, while it should wait.
+    pub fn is_over(&self) -> bool {
+        self.process.channel.is_over(Duration::ZERO)
+    }
+
+    /// Lets the process go, if it waits for that, and returns when its program runs. `meanwhile` is done while it is on its way.
+    pub fn finish<T>(
+        mut self,
+        plan: &LaunchPlan,
+        meanwhile: impl FnOnce(&Cgroup) -> Result<T>,
+    ) -> Result<(Launched, T)> {
+        let what = || "start the container's process".to_owned();
+        let lost = || LaunchError::other("launch", what());
+        let Process { child, birth, channel } = &mut self.process;
+        let (pid, group) = match (child.as_ref(), &self.group) {
+            (Some(child), Some(group)) => (child.pid, group),
+            _ => return Err(lost()),
+        };
+        if self.waits {
+            channel.go().during("launch", || "tell the container's process to go on".to_owned())?;
+        }
+        let done = meanwhile(&group.cgroup)?;
+        self.prepared = None;
+        let mut terminal = None;
+        supervise(plan, self.outside.as_deref(), pid, channel, &mut terminal)?;
+        let (pid, pidfd, start_ticks) = match (birth, child.as_ref()) {
+            (Some(birth), Some(child)) => {
+                let (pid, pidfd) = birth.child(&child.pidfd)?;
+                (pid, Some(pidfd), sys::process::start_ticks(pid).during("launch", what)?)
+            }
+            _ => (pid, None, self.start_ticks),
+        };
+        if let (Some(planned), false) = (&plan.hooks, self.is_created) {
+            // The specification: a failure of these changes nothing.
+            let _ = hooks::run_outer(self.outside.as_deref(), Kind::Poststart, planned, "running", pid);
+        }
+        let (child, group) = (child.take().ok_or_else(lost)?, self.group.take().ok_or_else(lost)?);
+        let pidfd = pidfd.unwrap_or(child.pidfd);
+        Ok((Launched { pid, pidfd, terminal, cgroup: group.keep(), start_ticks }, done))
+    }
+}
+
+fn clone(
     launcher: &Launcher,
     plan: &LaunchPlan,
     mut prepared: prepare::Prepared,
     options: Launch,
-    group: Cgroup,
-    meanwhile: impl FnOnce(&Cgroup) -> Result<T>,
-) -> Result<(Launched, T)> {
+    group: Group,
+) -> Result<Begun> {
     let umask = NoUmask::set();
     let is_grouped = plan.cgroup.is_some();
     let is_inside = launcher.is_inside;
-    prepared.show_cgroups(plan, &group).map_err(refusal::explained)?;
-    let entry = if is_grouped { Some(group.entry().map_err(cgroup_error)?) } else { None };
+    let cgroup = &group.cgroup;
+    prepared.show_cgroups(plan, cgroup).map_err(refusal::explained)?;
+    let entry = if is_grouped { Some(cgroup.entry().map_err(cgroup_error)?) } else { None };
     let own_user = plan.namespaces.user != Namespace::Host;
     let mut namespaces = plan.namespaces.clone();
     let is_observed = join::is_observed(&namespaces);
@@ -110,7 +214,8 @@ fn start<T>(
     let (ours, theirs) = channel::pair().during("launch", what)?;
     let Launch { stdio, netns, bare_mounts, console_size, extras } = options;
     let bare_mounts = bare_mounts.filter(|_| !needs_own_mounts(launcher, plan, &prepared, &extras));
-    let is_held = extras.gate.is_some();
+    let (is_created, waits) =
+        (matches!(extras.gate, Some(Gate::Socket(_))), matches!(extras.gate, Some(Gate::Launcher)));
     let outside = extras.outside;
     let terminal = matches!(stdio, Stdio::Terminal) || plan.process.terminal;
     let stdio = if terminal { Stdio::Terminal } else { stdio };
@@ -143,14 +248,14 @@ fn start<T>(
         1
     };
     let hidden = is_observed.then(Hidden::hide).transpose()?;
-    let is_attached = group.is_users();
+    let is_attached = cgroup.is_users();
     let is_one_way = matches!(namespaces.user, Namespace::Path(_))
         || is_attached
         || is_inside && join::is_needed(&namespaces, netns.as_ref());
     let (child, left) = if is_one_way {
         let go = || {
             if is_attached {
-                group.attach().map_err(cgroup_error)?;
+                cgroup.attach().map_err(cgroup_error)?;
             }
             let (flags, entered) = join::enter(&namespaces, netns, None)?;
             entered.stay();
@@ -176,36 +281,13 @@ fn start<T>(
     let Some(channel) = parents_end else {
         return Err(LaunchError::other("launch", what()));
     };
-    let mut terminal = None;
-    let started = left.and_then(|()| {
-        help(plan, &prepared, &group, child.pid, &channel)?;
-        // All that takes time here is done while the child works.
-        let start_ticks = sys::process::start_ticks(child.pid).during("launch", what)?;
-        let done = meanwhile(&group)?;
-        drop(prepared);
-        supervise(plan, outside.as_deref(), child.pid, &channel, &mut terminal)?;
-        let Some(birth) = &birth else { return Ok((child.pid, None, start_ticks, done)) };
-        let (pid, pidfd) = birth.child(&child.pidfd)?;
-        Ok((pid, Some(pidfd), sys::process::start_ticks(pid).during("launch", what)?, done))
-    });
-    match started {
-        Ok((pid, pidfd, start_ticks, done)) => {
-            if let (Some(planned), false) = (&plan.hooks, is_held) {
-                // The specification: a failure of these changes nothing.
-                let _ = hooks::run_outer(outside.as_deref(), Kind::Poststart, planned, "running", pid);
-            }
-            let pidfd = pidfd.unwrap_or(child.pidfd);
-            let launched = Launched { pid, pidfd, terminal, cgroup: group, start_ticks };
-            Ok((launched, done))
-        }
-        Err(error) => {
-            end(&child.pidfd);
-            if let Some(born) = birth.and_then(|birth| birth.remains()) {
-                end(&born);
-            }
-            Err(error)
-        }
-    }
+    let process = Process { child: Some(child), birth, channel };
+    left?;
+    let pid = process.child.as_ref().map_or(0, |child| child.pid);
+    help(plan, &prepared, &group.cgroup, pid, &process.channel)?;
+    let start_ticks = sys::process::start_ticks(pid).during("launch", what)?;
+    let prepared = Some(prepared).filter(|_| !waits);
+    Ok(Begun { process, group: Some(group), prepared, start_ticks, is_created, waits, outside })
 }
 
 /// Whether the child must begin with the launcher's own mounts: to reach files of the host by their paths, to mount its root in the

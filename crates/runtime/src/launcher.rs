@@ -3,15 +3,13 @@
 
 use std::os::fd::OwnedFd;
 
-use cgroup::Cgroup;
-
 use crate::channel::Channel;
 use crate::error::{During, LaunchError, Result};
-use crate::exec::Target;
+use crate::exec::{Entering, Target};
 use crate::launch::cgroup_error;
 use crate::plan::{ExecPlan, LaunchPlan};
 use crate::process::Surroundings;
-use crate::{ExecTarget, Launch, Launched, Prepared, Stdio, launch, prepare, rootless};
+use crate::{Begun, ExecTarget, Launch, Launched, Prepared, Stdio, launch, prepare, rootless};
 
 /// See the module.
 #[derive(Debug)]
@@ -59,21 +57,26 @@ impl Launcher {
         })
     }
 
-    /// Makes ready for [`Self::launch`] what needs neither a cgroup nor a network.
+    /// Makes ready for [`Self::begin`] what needs neither a cgroup nor a network.
     pub fn prepare(&self, plan: &LaunchPlan) -> Result<Prepared, LaunchError> {
         launch::prepare(self, plan)
     }
 
-    /// As [`crate::launch`], with what [`Self::prepare`] has made of the same plan, if there is anything. While the new process is on its way to its program, `meanwhile` is called, with the cgroup; its error is
-    /// the launch's.
-    pub fn launch<T>(
+    /// Makes a container's first process, with what [`Self::prepare`] has made of the same plan, if there is anything. It is on its
+    /// way to its program when this returns.
+    pub fn begin(
         &self,
         plan: &LaunchPlan,
         prepared: Option<Prepared>,
         options: Launch,
-        meanwhile: impl FnOnce(&Cgroup) -> Result<T, LaunchError>,
-    ) -> Result<(Launched, T), LaunchError> {
-        launch::launch_by(self, plan, prepared, options, meanwhile)
+    ) -> Result<Begun, LaunchError> {
+        launch::begin(self, plan, prepared, options)
+    }
+
+    /// As [`crate::launch`].
+    pub(crate) fn launch(&self, plan: &LaunchPlan, options: Launch) -> Result<Launched> {
+        let (launched, ()) = self.begin(plan, None, options)?.finish(plan, |_| Ok(()))?;
+        Ok(launched)
     }
 
     /// Opens a running container for processes to come.
@@ -90,6 +93,17 @@ impl Launcher {
         console_size: Option<(u16, u16)>,
     ) -> Result<Launched, LaunchError> {
         crate::exec::exec_by(self, target, plan, stdio, console_size, 0)
+    }
+
+    /// Makes a process in a running container that waits, with everything done but the filter and `execve`, for [`Entering::finish`].
+    /// `None`: this container's processes are not to see one that waits.
+    pub fn hold(
+        &self,
+        target: &Target,
+        plan: &ExecPlan,
+        stdio: Stdio,
+    ) -> Result<Option<Entering>, LaunchError> {
+        crate::exec::hold_by(self, target, plan, stdio)
     }
 
     /// What a new process needs besides its plan. In another user namespace (`own_user`) it has all capabilities to begin with.

@@ -54,10 +54,10 @@ pub use defaults::{
     spec_default,
 };
 pub use error::{LaunchError, LaunchErrorKind, PlanError};
-pub use exec::{Target, exec, exec_preserving};
+pub use exec::{Entering, Target, exec, exec_preserving};
 pub use host_mount::mount_on_host;
 pub use init::init;
-pub use launch::{Prepared, launch};
+pub use launch::{Begun, Prepared, launch};
 pub use launcher::Launcher;
 pub use oci_spec::runtime::Spec;
 pub use outside::Outside;
@@ -111,9 +111,8 @@ impl Launch {
 /// What runc's command line adds to a launch.
 #[derive(Debug, Default)]
 pub struct Extras {
-    /// A listening socket (sequenced packets). The process waits on it, with everything done but the startContainer hooks and
-    /// `execve`, until [`bundle::Container::start`] connects. [`launch`] returns when it waits.
-    pub gate: Option<OwnedFd>,
+    /// What the process waits for, with everything done but the startContainer hooks, the filter and `execve`.
+    pub gate: Option<Gate>,
     /// This many of the caller's descriptors, from 3 on, are the program's too.
     pub preserve_fds: u32,
     /// Change the root by `chroot`: for a host whose root is the initial ramfs, where `pivot_root` cannot be.
@@ -124,6 +123,15 @@ pub struct Extras {
     pub entered: bool,
     /// Who runs hooks where he came from.
     pub outside: Option<std::sync::Arc<Outside>>,
+}
+
+/// See [`Extras::gate`].
+#[derive(Debug)]
+pub enum Gate {
+    /// That [`bundle::Container::start`] connects to this listening socket (sequenced packets). [`launch`] returns when it waits.
+    Socket(OwnedFd),
+    /// [`Begun::finish`].
+    Launcher,
 }
 
 /// A started process.

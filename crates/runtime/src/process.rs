@@ -15,7 +15,7 @@ use crate::identity::{self, Identity};
 use crate::listener::Listener;
 use crate::plan::{Hooks, Process, UserSpec};
 use crate::root::Root;
-use crate::{gate, hooks, program, streams};
+use crate::{Gate, gate, hooks, program, streams};
 
 /// What the steps need besides the plan; gathered by the launcher.
 pub struct Surroundings {
@@ -34,7 +34,7 @@ pub struct Surroundings {
     /// Capabilities that can be given at all.
     pub available: u64,
     /// What the program's start waits for, see [`crate::Extras::gate`].
-    pub gate: Option<OwnedFd>,
+    pub gate: Option<Gate>,
     /// Who is given the filter's notifications.
     pub listener: Option<Listener>,
     /// Descriptors from 3 on that the program keeps.
@@ -130,12 +130,16 @@ fn wait_for_start(
     around: &mut Surroundings,
     hooks: Option<&Hooks>,
 ) -> Result<()> {
-    if let Some(gate) = around.gate.take() {
-        // Whoever creates the container is to hear of it, not whoever starts it.
-        program.check()?;
-        around.channel.executing()?;
-        around.channel.end();
-        around.channel = gate::wait(gate)?;
+    match around.gate.take() {
+        Some(Gate::Socket(gate)) => {
+            // Whoever creates the container is to hear of it, not whoever starts it.
+            program.check()?;
+            around.channel.executing()?;
+            around.channel.end();
+            around.channel = gate::wait(gate)?;
+        }
+        Some(Gate::Launcher) => around.channel.wait()?,
+        None => {}
     }
     if let Some(planned) = hooks {
         let pid = rustix::process::getpid().as_raw_pid();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use api::stream::StreamKind;
 use api::*;
-use monitor::protocol::{AttachSpec, Body, ErrorKind as Refusal, ExecSpec, Reply};
+use monitor::protocol::{AttachSpec, Body, ErrorKind as Refusal, ExecSpec, ExpectedStreams, Reply};
 use runtime::UserSpec;
 use tokio::sync::Notify;
 
@@ -76,6 +76,15 @@ impl Exec {
             .join(" ")
     }
 
+    /// Who creates an exec without naming a stream to attach starts it detached.
+    fn expected_streams(&self) -> ExpectedStreams {
+        let ExecConfig { attach_stdin, attach_stdout, attach_stderr, .. } = self.config;
+        match attach_stdin || attach_stdout || attach_stderr {
+            true => ExpectedStreams::Pipes { stdin: attach_stdin },
+            false => ExpectedStreams::Null,
+        }
+    }
+
     /// Ends it with a code; false if it had ended before.
     fn end(&self, code: i64) -> bool {
         let mut state = lock(&self.state);
@@ -133,10 +142,10 @@ impl Engine {
         lock(&container.execs).insert(exec.id.clone(), Arc::clone(&exec));
         self.containers.insert_exec(Arc::clone(&exec));
         self.exec_event(&exec, &format!("exec_create: {}", exec.line()), &[]);
-        // Most are started at once: what the monitor has read by then it need not read then.
+        // Most are started at once: what the monitor has made by then it need not make then.
         let plan = lock(&exec.plan).clone();
         if let (Some(plan), Ok(monitor)) = (plan, container.running_monitor())
-            && monitor.expect(&exec.id, &plan).await
+            && monitor.expect(&exec.id, &plan, exec.expected_streams()).await
         {
             *lock(&exec.expected) = Some(Instant::now());
         }

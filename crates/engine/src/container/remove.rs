@@ -65,7 +65,7 @@ impl Engine {
 
     /// Removes a container that is down.
     pub(crate) async fn remove(self: &Arc<Self>, container: &Arc<Container>, volumes: bool) -> Result<()> {
-        let _gate = container.gate.lock().await;
+        let _turn = self.turn(container).await;
         let name = container.name();
         let refuse =
             |what: &str| Err(Error::conflict(format!("cannot remove container \"/{name}\": {what}")));

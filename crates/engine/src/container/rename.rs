@@ -16,7 +16,7 @@ impl Engine {
             return Err(Error::invalid("Neither old nor new names may be empty"));
         }
         let container = self.containers.find(id)?;
-        let _gate = container.gate.lock().await;
+        let _turn = self.turn(&container).await;
         if matches!(container.status(), Status::Removing | Status::Dead) {
             return Err(Error::conflict("container is marked for removal and cannot be renamed"));
         }

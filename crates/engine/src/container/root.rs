@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags};
-use store::{Rootfs, Store};
+use store::Rootfs;
 use sys::mount::{Attributes, attr};
 
 use super::live;
@@ -25,8 +25,8 @@ use crate::error::{Error, Result};
 
 /// A way to a container's root.
 pub(crate) struct Root {
+    engine: Arc<Engine>,
     container: Arc<Container>,
-    store: Store,
     mounts: Vec<SpecMount>,
 }
 
@@ -38,7 +38,7 @@ impl Engine {
             Some(_) => Vec::new(),
             None => self.mounts_of(&container.record())?,
         };
-        Ok(Root { container: Arc::clone(container), store: self.store.clone(), mounts })
+        Ok(Root { engine: self.arc()?, container: Arc::clone(container), mounts })
     }
 }
 
@@ -51,8 +51,8 @@ impl Root {
         if let Some(root) = self.live() {
             return blocking(move || work(root.as_fd())).await;
         }
-        let container = Arc::clone(&self.container);
-        let _turn = container.gate.lock().await;
+        let (engine, container) = (Arc::clone(&self.engine), Arc::clone(&self.container));
+        let _turn = engine.turn(&container).await;
         // It may have started while we waited.
         if let Some(root) = self.live() {
             return blocking(move || work(root.as_fd())).await;
@@ -74,7 +74,7 @@ impl Root {
     fn put_together(&self) -> Result<OwnedFd> {
         let record = self.container.record();
         let tree = match &record.rootfs {
-            Rootfs::Overlay { .. } => self.store.mount(&record.rootfs)?,
+            Rootfs::Overlay { .. } => self.engine.store.mount(&record.rootfs)?,
             Rootfs::Directory(path) => {
                 clone_mount(path, false).map_err(|error| failed("mount", &path.display(), error))?
             }

@@ -32,7 +32,7 @@ impl Engine {
         let container = self.containers.find(parent).map_err(|_| {
             Error::not_found(format!("Cannot get parent /{parent} for link name /{parent}/{alias}"))
         })?;
-        let _gate = container.gate.lock().await;
+        let _turn = self.turn(&container).await;
         let old = container.record();
         let mut record = Record::clone(&old);
         let links = record.host.links.get_or_insert_default();

@@ -18,7 +18,7 @@ impl Engine {
         request: ContainerUpdateRequest,
     ) -> Result<ContainerUpdateResponse> {
         let container = self.containers.find(id)?;
-        let _gate = container.gate.lock().await;
+        let _turn = self.turn(&container).await;
         if matches!(container.status(), Status::Removing | Status::Dead) {
             return Err(Error::conflict("Container is marked for removal and cannot be \"update\"."));
         }

@@ -28,7 +28,7 @@ impl Engine {
     pub async fn network_connect(&self, id: &str, request: NetworkConnectRequest) -> Result<()> {
         let container = self.containers.find(&request.container)?;
         let settings = endpoint::only_asked(request.endpoint_config.unwrap_or_default());
-        let _turn = container.gate.lock().await;
+        let _turn = self.turn(&container).await;
         let run = presence(&container)?;
         let network = self.networks.get(id)?;
         let record = container.record();
@@ -72,7 +72,7 @@ impl Engine {
             Err(error) if request.force => return self.forget_endpoint(id, &request.container, error).await,
             found => found?,
         };
-        let _turn = container.gate.lock().await;
+        let _turn = self.turn(&container).await;
         let run = presence(&container)?;
         let network = match self.networks.get(id) {
             Ok(network) => Some(network),
@@ -164,10 +164,10 @@ impl Engine {
         settings: &EndpointSettings,
     ) -> Result<Endpoint> {
         let spec = endpoint::spec(&container.record(), settings);
-        let (networks, id) = (self.networks.clone(), network.id.clone());
+        let (engine, id) = (self.arc()?, network.id.clone());
         blocking(move || {
             let mut sandbox = Sandbox::existing(netns(run)?);
-            Ok(networks.connect(&id, &mut sandbox, spec)?)
+            Ok(engine.connect(&id, &mut sandbox, &spec)?)
         })
         .await
     }

@@ -367,13 +367,13 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Whether a monitor waits for a container.
-fn is_spare(pid: i32) -> bool {
+pub(crate) fn is_spare(pid: i32) -> bool {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     line.split(|byte| *byte == 0).any(|argument| argument == monitor::client::SPARE.as_bytes())
 }
 
 /// Processes whose parent is this one.
-fn children() -> Vec<i32> {
+pub(crate) fn children() -> Vec<i32> {
     let own = std::process::id().to_string();
     let all = names(Path::new("/proc"));
     let pids = all.iter().filter_map(|name| name.parse::<i32>().ok());

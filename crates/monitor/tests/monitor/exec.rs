@@ -106,7 +106,7 @@ pub fn an_expected_exec_session_needs_no_plan() {
     assert_eq!(link.refused(Body::Exec(Box::new(spec.clone()))), ErrorKind::NoSuchExec);
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut client = loop {
-        link.send(Body::Expect { id: spec.id.clone(), plan: plan.clone() }, &[]);
+        link.send(Body::Expect { id: spec.id.clone(), plan: plan.clone(), streams: None }, &[]);
         let (client, theirs) = Client::pair();
         spec.attach = Some(output());
         match link.ask_with(Body::Exec(Box::new(spec.clone())), &[theirs.as_fd()]) {

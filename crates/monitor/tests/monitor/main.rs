@@ -5,6 +5,7 @@
 
 mod exec;
 mod health;
+mod held;
 mod life;
 mod relay;
 mod streams;
@@ -63,6 +64,16 @@ const TESTS: &[Test] = tests! {
         an_expected_exec_session_needs_no_plan,
         exec_sessions_end_with_the_container,
         a_child_that_keeps_the_streams_open_holds_nobody_up;
+    held:
+        a_start_lets_the_process_go,
+        a_start_may_come_before_the_process_waits,
+        without_a_start_nothing_is_left,
+        a_process_does_not_wait_for_a_killed_monitor,
+        a_process_that_was_killed_is_made_again,
+        a_program_that_is_missing_is_told_at_the_start,
+        an_exec_session_lets_its_process_go,
+        an_exec_session_that_does_not_come_leaves_nothing,
+        a_process_that_the_container_stops_holds_nobody_up;
     health:
         healthy_then_unhealthy,
         a_probe_that_takes_too_long,

@@ -29,7 +29,7 @@ fn rootfs() -> &'static Path {
             std::fs::copy("/bin/busybox", folder.path().join("bin/busybox")).unwrap();
             for name in [
                 "sh", "cat", "sleep", "echo", "stty", "head", "seq", "true", "wc", "tail", "grep", "id",
-                "dd", "tr",
+                "dd", "tr", "readlink",
             ] {
                 std::os::unix::fs::symlink("busybox", folder.path().join("bin").join(name)).unwrap();
             }
@@ -211,6 +211,11 @@ impl World {
             }
         }
         sum
+    }
+
+    /// Kills the monitor.
+    pub fn kill(&mut self) {
+        self.child.as_mut().unwrap().kill().unwrap();
     }
 
     /// Waits for the monitor's end and checks that it took everything with it. Returns its exit code.

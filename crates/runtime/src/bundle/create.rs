@@ -12,7 +12,7 @@ use super::store::{self, Store};
 use crate::hooks::{self, Kind};
 use crate::launcher::Launcher;
 use crate::plan::{LaunchPlan, Namespace};
-use crate::{Extras, Launch, Launched, Stdio, gate, rootless};
+use crate::{Extras, Gate, Launch, Launched, Stdio, gate, rootless};
 
 /// What is asked for besides the bundle.
 #[derive(Debug)]
@@ -131,13 +131,13 @@ fn create_in(
         hooks: plan.hooks.clone(),
     };
     store::write(folder, &record)?;
-    let gate = create.hold.then(|| gate::make(folder)).transpose()?;
+    let gate = create.hold.then(|| gate::make(folder).map(Gate::Socket)).transpose()?;
     let options = Launch {
         console_size: console_size(bundle),
         extras: Extras { gate, ..create.extras },
         ..Launch::with(create.stdio)
     };
-    let (launched, ()) = Launcher::on(host.clone())?.launch(plan, None, options, |_| Ok(()))?;
+    let launched = Launcher::on(host.clone())?.launch(plan, options)?;
     (record.pid, record.start_ticks) = (launched.pid, launched.start_ticks);
     if plan.scope.is_some() {
         // A user's manager has its units somewhere below its own.

@@ -121,6 +121,7 @@ impl Engine {
                 self.plan_ahead(&container);
                 self.containers.insert(Arc::clone(&container));
                 reservation.keep();
+                self.hold(&container);
                 Ok(container)
             }
             Err(error) => {

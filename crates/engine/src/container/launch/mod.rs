@@ -9,10 +9,12 @@
 //!    └─ cgroup: its folders                                              }
 //!        then Start{descriptors} ──▶ Started: events and state are the listener's
 //! ```
+//! Mostly all but the networks is done before, right after the creation ([`held`]).
 //! A launch that fails leaves nothing: networks are given back, the monitor leaves when its socket closes.
 
 pub(crate) mod files;
 pub(crate) mod health;
+pub(crate) mod held;
 pub(crate) mod log;
 pub(crate) mod network;
 pub(crate) mod prepare;
@@ -20,6 +22,7 @@ pub(crate) mod prepare;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use ::network::Sandbox;
 use cgroup::{Cgroup, Resources};
 use monitor::protocol::{
     Body, ErrorKind as Refusal, FdRole, MonitorSpec, Relay, RelayProto, Reply, StartSpec,
@@ -27,6 +30,7 @@ use monitor::protocol::{
 
 use tokio::sync::oneshot;
 
+use self::held::Held;
 use super::model::{Container, lock};
 use crate::Engine;
 use crate::blocking::blocking;
@@ -73,15 +77,24 @@ impl Engine {
     async fn launch_now(self: &Arc<Self>, container: &Arc<Container>) -> Result<(), Failure> {
         // The monitor of the run before must have left its folder.
         let listener = Arc::clone(&container.listener).lock_owned().await;
-        let (prepared, spawned) =
-            tokio::join!(self.take_prepared(container), self.take_monitor(&container.id));
+        let (spawned, begun) = match self.held.take(&container.id).and_then(Held::into_parts) {
+            Some((spawned, cgroup, sandbox)) => (spawned, Ok(Begun { spec: None, cgroup, sandbox })),
+            None => {
+                let (prepared, spawned) =
+                    tokio::join!(self.take_prepared(container), self.take_monitor(&container.id));
+                let cgroup = |spec: &MonitorSpec| Ahead::of(spec, &self.facts);
+                let begun =
+                    prepared.map(|spec| Begun { cgroup: cgroup(&spec), spec: Some(spec), sandbox: None });
+                (spawned?, begun)
+            }
+        };
         // What has been prepared goes with its value; the monitor has somebody who waits for its end first of all.
-        let Spawned { socket, child } = spawned?;
+        let Spawned { socket, child } = spawned;
         let (connection, incoming) = Monitor::new(socket)?;
         let connection = Arc::new(connection);
         self.listen(container, &connection, incoming, Some(child), listener);
-        let sent = match prepared {
-            Ok(spec) => self.start_in(container, &connection, spec).await,
+        let sent = match begun {
+            Ok(begun) => self.start_in(container, &connection, begun).await,
             Err(error) => Err(error.into()),
         };
         if sent.is_err() {
@@ -119,22 +132,28 @@ impl Engine {
         self: &Arc<Self>,
         container: &Arc<Container>,
         monitor: &Arc<Monitor>,
-        spec: Box<MonitorSpec>,
+        begun: Begun,
     ) -> Result<(), Failure> {
-        let ahead = Ahead::of(&spec, &self.facts);
+        let Begun { spec, cgroup: ahead, sandbox } = begun;
         let runtime = tokio::runtime::Handle::current();
         let (engine, monitor, group) = (Arc::clone(self), Arc::clone(monitor), ahead.clone());
         let started = Arc::clone(container);
         // All of it on one thread. The monitor then wakes up on another processor than this thread's; a thread that was woken beside it
         // would be put on the monitor's own, and nothing would happen at the same time.
         let sent = blocking(move || {
-            runtime.block_on(monitor.announce(Body::Prepare(spec)))?;
-            let joined = engine.join_networks(&started)?;
-            if let Some(ahead) = &group {
+            let is_held = spec.is_none();
+            if let Some(spec) = spec {
+                runtime.block_on(monitor.announce(Body::Prepare(spec)))?;
+            }
+            let mut joined = engine.join_networks(&started, sandbox)?;
+            if is_held {
+                // It is there already.
+                joined.netns = None;
+            } else if let Some(ahead) = &group {
                 ahead.make();
             }
             started.set_monitor(Some(Arc::clone(&monitor)));
-            runtime.block_on(engine.send_start(&started, &monitor, joined))
+            runtime.block_on(engine.send_start(&started, &monitor, joined, is_held))
         });
         let answered = match sent.await {
             Ok(answer) => Monitor::answer(answer).await,
@@ -161,6 +180,7 @@ impl Engine {
         container: &Container,
         monitor: &Monitor,
         joined: network::Joined,
+        is_held: bool,
     ) -> Result<oneshot::Receiver<Reply>> {
         let mut start = StartSpec {
             names: self.names_spec(&container.record()),
@@ -186,12 +206,21 @@ impl Engine {
             give(FdRole::Attach(client.spec), client.socket);
         }
         let mut borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
-        if let Some(bare) = &self.bare_mounts {
+        if let Some(bare) = self.bare_mounts.as_ref().filter(|_| !is_held) {
             start.fds.push(FdRole::BareMounts);
             borrowed.push(bare.as_fd());
         }
         monitor.send(Body::Start(start), &borrowed).await
     }
+}
+
+/// How far a launch has come before its container has the engine's attention.
+struct Begun {
+    /// What the monitor is to be told; None where it was, and the container's process waits ([`held`]).
+    spec: Option<Box<MonitorSpec>>,
+    cgroup: Option<Ahead>,
+    /// Where that process is.
+    sandbox: Option<Sandbox>,
 }
 
 /// A container's cgroup whose folders the engine makes, while the monitor is busy with the mounts.

@@ -29,7 +29,12 @@ pub(crate) struct Joined {
 
 impl Engine {
     /// Connects a container that is about to start. What fails half-way is undone by [`Engine::leave_networks`].
-    pub(crate) fn join_networks(&self, container: &Arc<Container>) -> Result<Joined> {
+    /// `sandbox`: where its process is already.
+    pub(crate) fn join_networks(
+        &self,
+        container: &Arc<Container>,
+        sandbox: Option<Sandbox>,
+    ) -> Result<Joined> {
         let record = container.record();
         let joined = match Network::parse(&record.host.network_mode) {
             Network::Container(other) => {
@@ -46,11 +51,11 @@ impl Engine {
                 Joined::default()
             }
             Network::None => {
-                let mut sandbox = self.networks.sandbox(None)?;
+                let mut sandbox = given(sandbox, || self.networks.sandbox(None))?;
                 self.networks.connect("none", &mut sandbox, nothing_asked(&record))?;
                 Joined { netns: Some(sandbox.into_netns()), ..Joined::default() }
             }
-            Network::Named(name) => self.join_named(container, &record, &name)?,
+            Network::Named(name) => self.join_named(container, &record, &name, sandbox)?,
         };
         let endpoints = self.networks.attachment(&container.id).endpoints;
         self.write_network_files(container, &record, &endpoints)?;
@@ -60,21 +65,40 @@ impl Engine {
         Ok(joined)
     }
 
-    fn join_named(&self, container: &Container, record: &Record, first: &str) -> Result<Joined> {
+    fn join_named(
+        &self,
+        container: &Container,
+        record: &Record,
+        first: &str,
+        sandbox: Option<Sandbox>,
+    ) -> Result<Joined> {
         if record.config.network_disabled {
             return Ok(Joined {
-                netns: Some(self.networks.sandbox(None)?.into_netns()),
+                netns: Some(given(sandbox, || self.networks.sandbox(None))?.into_netns()),
                 ..Joined::default()
             });
         }
-        let mut sandbox = self.networks.sandbox(Some(first))?;
+        let mut sandbox = given(sandbox, || self.networks.sandbox(Some(first)))?;
         for (name, settings) in in_order(record, first) {
-            self.networks.connect(&name, &mut sandbox, endpoint::spec(record, &settings))?;
+            self.connect(&name, &mut sandbox, &endpoint::spec(record, &settings))?;
         }
         self.open_links(&container.id, record)?;
         let published = self.publish_ports(&container.id, record)?;
         let lease = self.lease(&container.id)?;
         Ok(Joined { netns: Some(sandbox.into_netns()), published, lease })
+    }
+
+    /// Puts a container into a network. Addresses that others hold who only wait are its own if it needs them. Blocking.
+    pub(crate) fn connect(
+        &self,
+        network: &str,
+        sandbox: &mut Sandbox,
+        spec: &EndpointSpec,
+    ) -> ::network::Result<Endpoint> {
+        match self.networks.connect(network, sandbox, spec.clone()) {
+            Err(_) if self.end_held() => self.networks.connect(network, sandbox, spec.clone()),
+            result => result,
+        }
     }
 
     /// What keeps the networks that a container is in.
@@ -122,6 +146,13 @@ impl Engine {
             self.network_event(action, &network, Some(&endpoint.container_id));
         }
     }
+}
+
+fn given(
+    sandbox: Option<Sandbox>,
+    make: impl FnOnce() -> ::network::Result<Sandbox>,
+) -> ::network::Result<Sandbox> {
+    sandbox.map_or_else(make, Ok)
 }
 
 /// The endpoints of a container in the order of connecting: that of its network mode first, which may have one waiting.

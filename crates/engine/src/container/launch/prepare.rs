@@ -79,7 +79,11 @@ impl Engine {
             || !matches!(modes::ipc(host), Ok(Ipc::Private | Ipc::None))
             || matches!(Network::parse(&host.network_mode), Network::Container(_));
         let linked = !links::of(record).is_empty();
-        !joins && !linked && !host.privileged && host.resources.devices.is_none() && record.mounts.is_empty()
+        !joins
+            && !linked
+            && !host.privileged
+            && host.resources.devices.as_ref().is_none_or(Vec::is_empty)
+            && record.mounts.is_empty()
     }
 
     fn spec_input<'a>(&'a self, record: &'a Record, mounts: Vec<SpecMount>) -> Result<Input<'a>> {

@@ -1,0 +1,202 @@
+//! Processes that are made ahead, and wait before their programs.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use crate::world::*;
+use monitor::protocol::*;
+
+/// A network namespace that nobody is in.
+fn network() -> OwnedFd {
+    let make = || {
+        sys::namespace::unshare(sys::clone::NEWNET).unwrap();
+        std::fs::File::open("/proc/thread-self/ns/net").unwrap().into()
+    };
+    std::thread::scope(|scope| scope.spawn(make).join().unwrap())
+}
+
+/// Has the container's process made; its pid.
+fn hold(world: &mut World, link: &mut Link) -> i32 {
+    let netns = network();
+    let roles = std::mem::take(&mut world.start.fds);
+    let mut fds: Vec<_> = world.fds.iter().map(AsFd::as_fd).collect();
+    fds.push(netns.as_fd());
+    link.send(Body::Prepare(Box::new(world.spec.clone())), &[]);
+    link.send(Body::Hold([roles.as_slice(), &[FdRole::Netns]].concat()), &fds);
+    world.fds.clear();
+    waiting(world, 1)
+}
+
+/// The last of so many processes of the container, when it waits.
+fn waiting(world: &World, count: usize) -> i32 {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mut pids = world.cgroup().pids().unwrap_or_default();
+        pids.sort_unstable();
+        let sleeps = |pid: i32| sys::process::stat(pid).is_ok_and(|stat| stat.state == b'S');
+        match pids.last() {
+            Some(last) if pids.len() == count && sleeps(*last) && is_monitor(*last) => return *last,
+            _ => assert!(Instant::now() < deadline, "{pids:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Whether it has not come to a program of its own.
+fn is_monitor(pid: i32) -> bool {
+    let program = |pid: &str| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+    program(&pid.to_string()) == program("self")
+}
+
+fn ended(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
+}
+
+fn until_ended(pid: i32) {
+    let deadline = Instant::now() + PATIENCE;
+    while !ended(pid) {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn pid_of(reply: &Reply) -> i32 {
+    match reply {
+        Reply::Started { pid, .. } | Reply::ExecStarted { pid } => *pid,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn a_start_lets_the_process_go() {
+    let mut world = World::new("readlink /proc/self/ns/net; exit 4");
+    let mut link = world.spawn();
+    let waiting = hold(&mut world, &mut link);
+    let netns = std::fs::read_link(format!("/proc/{waiting}/ns/net")).unwrap();
+    assert_ne!(netns, std::fs::read_link("/proc/self/ns/net").unwrap());
+    // Nothing tells of it.
+    assert!(!world.spec.log.path.exists() && !world.spec.run_dir.exists());
+    let mut client = world.attach_first(output());
+    let fds: Vec<_> = world.fds.iter().map(AsFd::as_fd).collect();
+    let reply = link.ask_with(Body::Start(world.start.clone()), &fds);
+    assert_eq!(pid_of(&reply), waiting);
+    drop(fds);
+    world.fds.clear();
+    assert_eq!(client.all_text().trim(), netns.to_str().unwrap());
+    assert_eq!(link.finish(&mut world), 4);
+}
+
+pub fn a_start_may_come_before_the_process_waits() {
+    let mut world = World::new("echo here; exit 4");
+    let mut link = world.spawn();
+    let mut client = world.attach_first(output());
+    let netns = network();
+    let (roles, start) = (vec![FdRole::Netns], world.start.clone());
+    let fds: Vec<_> = world.fds.iter().map(AsFd::as_fd).collect();
+    link.send(Body::Prepare(Box::new(world.spec.clone())), &[]);
+    link.send(Body::Hold(roles), &[netns.as_fd()]);
+    let reply = link.ask_with(Body::Start(start), &fds);
+    assert!(pid_of(&reply) > 0);
+    drop(fds);
+    world.fds.clear();
+    assert_eq!(client.all_text(), "here\n");
+    assert_eq!(link.finish(&mut world), 4);
+}
+
+pub fn without_a_start_nothing_is_left() {
+    let mut world = World::new("echo never");
+    let mut link = world.spawn();
+    let waiting = hold(&mut world, &mut link);
+    drop(link);
+    // The cgroup is looked for, too.
+    assert_eq!(world.gone(), Some(1));
+    assert!(ended(waiting));
+    assert!(!world.spec.log.path.exists());
+}
+
+pub fn a_process_does_not_wait_for_a_killed_monitor() {
+    let mut world = World::new("echo never");
+    let mut link = world.spawn();
+    let waiting = hold(&mut world, &mut link);
+    world.kill();
+    until_ended(waiting);
+}
+
+pub fn a_process_that_was_killed_is_made_again() {
+    let mut world = World::new("exit 4");
+    let mut link = world.spawn();
+    let waiting = hold(&mut world, &mut link);
+    kill(waiting, sys::signal::KILL);
+    until_ended(waiting);
+    let reply = link.ask(Body::Start(StartSpec::default()));
+    assert_ne!(pid_of(&reply), waiting);
+    assert_eq!(link.finish(&mut world), 4);
+}
+
+pub fn a_program_that_is_missing_is_told_at_the_start() {
+    let mut world = World::new("");
+    world.spec.plan.process.args = vec!["no-such-program".into()];
+    let mut link = world.spawn();
+    hold(&mut world, &mut link);
+    let reply = link.ask(Body::Start(StartSpec::default()));
+    assert!(matches!(reply, Reply::Error { kind: ErrorKind::ProgramNotFound, .. }), "{reply:?}");
+    assert_eq!(world.gone(), Some(1));
+    assert_eq!((world.state().status, world.state().exit_code), (Status::Created, 127));
+}
+
+fn kill(pid: i32, signal: i32) {
+    let process = rustix::process::Pid::from_raw(pid).unwrap();
+    let pidfd = rustix::process::pidfd_open(process, rustix::process::PidfdFlags::empty()).unwrap();
+    sys::signal::send(&pidfd, signal).unwrap();
+}
+
+fn expect(link: &mut Link, spec: &ExecSpec, streams: ExpectedStreams) {
+    let plan = Box::new(spec.plan.clone().unwrap());
+    link.send(Body::Expect { id: spec.id.clone(), plan, streams: Some(streams) }, &[]);
+}
+
+pub fn an_exec_session_lets_its_process_go() {
+    let mut world = World::new("sleep 1000");
+    let mut link = world.start();
+    // One that nobody is attached to, and one that somebody is, after all.
+    for (attach, is_same) in [(None, true), (Some(output()), false)] {
+        let mut spec = world.exec_spec("echo expected; exit 5");
+        expect(&mut link, &spec, ExpectedStreams::Null);
+        let waiting = waiting(&world, 2);
+        let (mut client, theirs) = Client::pair();
+        let fds = [theirs.as_fd()];
+        spec.attach = attach.clone();
+        let reply = link.ask_with(Body::Exec(Box::new(spec)), if is_same { &[] } else { &fds });
+        assert_eq!(pid_of(&reply) == waiting, is_same);
+        drop(theirs);
+        assert_eq!(client.all_text(), if is_same { "" } else { "expected\n" });
+        assert_eq!(link.exec_exited(), 5);
+        assert!(ended(waiting));
+    }
+    link.order(Body::Signal { signal: 9 });
+    assert_eq!(link.finish(&mut world), 137);
+}
+
+pub fn an_exec_session_that_does_not_come_leaves_nothing() {
+    let mut world = World::new("sleep 1000");
+    let mut link = world.start();
+    expect(&mut link, &world.exec_spec("true"), ExpectedStreams::Pipes { stdin: true });
+    until_ended(waiting(&world, 2));
+    assert_eq!(world.cgroup().pids().unwrap().len(), 1);
+    link.order(Body::Signal { signal: 9 });
+    assert_eq!(link.finish(&mut world), 137);
+}
+
+pub fn a_process_that_the_container_stops_holds_nobody_up() {
+    let mut world = World::new("sleep 1000");
+    let mut link = world.start();
+    let spec = world.exec_spec("true");
+    expect(&mut link, &spec, ExpectedStreams::Null);
+    let waiting = waiting(&world, 2);
+    kill(waiting, sys::signal::parse("STOP").unwrap());
+    let reply = link.ask(Body::Exec(Box::new(spec)));
+    let Reply::Error { message, .. } = reply else { panic!("{reply:?}") };
+    assert_eq!(message, "the process was stopped before its program ran");
+    assert!(ended(waiting));
+    link.order(Body::Signal { signal: 9 });
+    assert_eq!(link.finish(&mut world), 137);
+}
