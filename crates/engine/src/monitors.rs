@@ -14,16 +14,20 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use monitor::protocol::{self, Body, Decoder, ExpectedStreams, Message, Reply, Request};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use tokio::io::Interest;
-use tokio::net::UnixStream;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
+use crate::blocking::blocking;
 use crate::container::model::lock;
 use crate::error::{Error, Result};
 
 /// One connection.
 pub(crate) struct Monitor {
-    socket: UnixStream,
+    /// Watched for what comes in only: room to write, which there mostly is, would wake us whenever the monitor has read something.
+    socket: AsyncFd<StdStream>,
     next: AtomicU64,
     /// Who waits for which reply; None when the connection has ended.
     waiting: Mutex<Option<HashMap<u64, oneshot::Sender<Reply>>>>,
@@ -45,7 +49,7 @@ impl Monitor {
         let wrap = |error| Error::host("use a monitor's socket", error);
         socket.set_nonblocking(true).map_err(wrap)?;
         let monitor = Self {
-            socket: UnixStream::from_std(socket).map_err(wrap)?,
+            socket: watched(socket).map_err(wrap)?,
             next: AtomicU64::new(1),
             waiting: Mutex::new(Some(HashMap::new())),
             writing: tokio::sync::Mutex::new(()),
@@ -116,15 +120,16 @@ impl Monitor {
         let bytes = protocol::encode(&request)
             .map_err(|error| Error::host("encode a request to a monitor", error))?;
         let _turn = self.writing.lock().await;
-        let send = || sys::fdpass::send(self.socket.as_fd(), &bytes, fds);
-        let sent = match send() {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                self.socket.async_io(Interest::WRITABLE, send).await
+        let wrap = |error| Error::host("send a request to a container's monitor", error);
+        loop {
+            match sys::fdpass::send(self.socket.as_fd(), &bytes, fds) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    let socket = self.socket.as_fd().try_clone_to_owned().map_err(wrap)?;
+                    blocking(move || room(&socket).map_err(|error| wrap(error.into()))).await?;
+                }
+                sent => return sent.map_err(wrap),
             }
-            // Mostly there is room, and nothing to be waited for.
-            sent => sent,
-        };
-        sent.map_err(|error| Error::host("send a request to a container's monitor", error))
+        }
     }
 
     /// The next message; None at the end of the stream. Everybody who still waits is told then.
@@ -142,7 +147,7 @@ impl Monitor {
             let buffer = incoming.buffer.as_mut_slice();
             let read = self
                 .socket
-                .async_io(Interest::READABLE, || Ok(rustix::io::read(self.socket.as_fd(), &mut *buffer)?))
+                .async_io(Interest::READABLE, |_| Ok(rustix::io::read(self.socket.as_fd(), &mut *buffer)?))
                 .await;
             match read {
                 Ok(0) | Err(_) => {
@@ -165,11 +170,29 @@ impl Monitor {
 
     /// Ends the connection from our side; the listener sees the end of the stream.
     pub(crate) fn hang_up(&self) {
-        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+        let _ = rustix::net::shutdown(self.socket.as_fd(), rustix::net::Shutdown::Both);
     }
 
     fn close(&self) {
         *lock(&self.waiting) = None;
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "the other way is `unsafe`, for types whose descriptor may change: a socket's does not"
+)]
+fn watched(socket: StdStream) -> std::io::Result<AsyncFd<StdStream>> {
+    AsyncFd::with_interest(socket, Interest::READABLE)
+}
+
+/// Waits until something can be written, or never will.
+fn room(socket: &OwnedFd) -> std::result::Result<(), Errno> {
+    loop {
+        match poll(&mut [PollFd::new(socket, PollFlags::OUT)], None) {
+            Err(Errno::INTR) => {}
+            result => return result.map(drop),
+        }
     }
 }
 

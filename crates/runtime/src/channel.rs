@@ -78,6 +78,13 @@ impl Channel {
         }
     }
 
+    /// Whether a filter lets a child wait. One that says so and does not, because of an argument, ends the child there.
+    pub fn is_wait_allowed(&self, filter: &seccomp::Program) -> bool {
+        use std::os::fd::AsRawFd;
+        let descriptor = self.0.as_raw_fd().try_into().unwrap_or_default();
+        filter.allows(sys::fdpass::RECV, [descriptor, 0, 0, 0, 0, 0])
+    }
+
     fn say(&self, bytes: &[u8]) -> Result<()> {
         sys::fdpass::send(&self.0, bytes, &[]).map_err(|_| LaunchError::other("wait", "the launcher is gone"))
     }

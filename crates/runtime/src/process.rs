@@ -117,10 +117,35 @@ pub fn run_prepared(
     if let Some(birth) = around.birth.take() {
         return in_sight(process, program, around, &birth, hooks);
     }
+    if matches!(around.gate, Some(Gate::Launcher)) {
+        return held(process, program, around, hooks);
+    }
     wait_for_start(program, around, hooks)?;
     around.channel.executing()?;
     leave_nothing(around)?;
     confine(process, around)?;
+    Err(program.execute())
+}
+
+/// The same steps with the wait as late as can be: mostly nothing but `execve` is left to do after it.
+fn held(
+    process: &Process,
+    program: &program::Program,
+    around: &mut Surroundings,
+    hooks: Option<&Hooks>,
+) -> Result<Infallible> {
+    leave_nothing(around)?;
+    around.channel.executing()?;
+    let allows = |program: &seccomp::Program| around.channel.is_wait_allowed(program);
+    let is_confined =
+        hooks.is_none() && around.listener.is_none() && process.seccomp.as_ref().is_none_or(allows);
+    if is_confined {
+        confine(process, around)?;
+    }
+    wait_for_start(program, around, hooks)?;
+    if !is_confined {
+        confine(process, around)?;
+    }
     Err(program.execute())
 }
 

@@ -13,6 +13,9 @@ use rustix::net::{
 /// The kernel's limit of descriptors in one message (`SCM_MAX_FD`).
 pub const MAX_FDS: usize = 253;
 
+/// The number of `recvmsg(2)`, by which [`recv`] receives, for those who ask a filter about it.
+pub const RECV: u32 = libc::SYS_recvmsg as u32;
+
 const SPACE: usize = rustix::cmsg_space!(ScmRights(MAX_FDS));
 
 /// Sends all of `bytes`; `fds` travel with the first of them. A stream socket needs at least one byte to carry descriptors.

@@ -200,3 +200,23 @@ pub fn a_process_that_the_container_stops_holds_nobody_up() {
     link.order(Body::Signal { signal: 9 });
     assert_eq!(link.finish(&mut world), 137);
 }
+
+pub fn the_container_sees_nothing_of_a_process_that_waits() {
+    // Root without CAP_SYS_PTRACE. What it finds of the process that waits it says; each round ends with a dot.
+    let script = "while :; do for p in /proc/[0-9]*; do if grep -q monitor $p/cmdline; then \
+        echo seen; readlink $p/exe; readlink $p/cwd; readlink $p/root; cat $p/fd/*; cat $p/environ; cat $p/maps; \
+        fi; done 2>/dev/null; sleep 0.01; done";
+    let mut world = World::new(script);
+    let mut client = world.attach_first(output());
+    let mut link = world.start();
+    let spec = world.exec_spec("true");
+    expect(&mut link, &spec, ExpectedStreams::Null);
+    let mut seen = client.until("seen\n");
+    let reply = link.ask(Body::Exec(Box::new(spec)));
+    assert!(pid_of(&reply) > 0);
+    assert_eq!(link.exec_exited(), 0);
+    link.order(Body::Signal { signal: 9 });
+    seen += &client.all_text();
+    assert!(seen.lines().all(|line| line == "seen"), "{seen}");
+    assert_eq!(link.finish(&mut world), 137);
+}

@@ -73,7 +73,8 @@ const TESTS: &[Test] = tests! {
         a_program_that_is_missing_is_told_at_the_start,
         an_exec_session_lets_its_process_go,
         an_exec_session_that_does_not_come_leaves_nothing,
-        a_process_that_the_container_stops_holds_nobody_up;
+        a_process_that_the_container_stops_holds_nobody_up,
+        the_container_sees_nothing_of_a_process_that_waits;
     health:
         healthy_then_unhealthy,
         a_probe_that_takes_too_long,
