@@ -33,8 +33,8 @@ pub(crate) struct Monitor {
     waiting: Mutex<Option<HashMap<u64, oneshot::Sender<Reply>>>>,
     /// Frames must not mix.
     writing: tokio::sync::Mutex<()>,
-    /// It knows [`Body::Expect`].
-    expects: AtomicBool,
+    /// It knows [`Body::Expect`], and holds processes.
+    holds: AtomicBool,
 }
 
 /// The reading half, for the one task that pumps.
@@ -53,7 +53,7 @@ impl Monitor {
             next: AtomicU64::new(1),
             waiting: Mutex::new(Some(HashMap::new())),
             writing: tokio::sync::Mutex::new(()),
-            expects: AtomicBool::new(false),
+            holds: AtomicBool::new(false),
         };
         Ok((monitor, Incoming { decoder: Decoder::new(), buffer: Box::new([0; 16 << 10]) }))
     }
@@ -68,18 +68,26 @@ impl Monitor {
         receiver.await.map_err(|_| gone())
     }
 
-    /// It has said whether it knows [`Body::Expect`].
-    pub(crate) fn expects(&self, knows: bool) {
-        self.expects.store(knows, Ordering::Relaxed);
+    /// It has said whether it holds processes.
+    pub(crate) fn holds(&self, does: bool) {
+        self.holds.store(does, Ordering::Relaxed);
     }
 
-    /// Announces a process that is likely to be started soon; false if the monitor is not to hear of it.
-    pub(crate) async fn expect(&self, id: &str, plan: &runtime::ExecPlan, streams: ExpectedStreams) -> bool {
-        if !self.expects.load(Ordering::Relaxed) {
+    /// Announces a process that is likely to be started soon, and waits at this line if its streams are known already; false if the
+    /// monitor is not to hear of it.
+    pub(crate) async fn expect(
+        &self,
+        id: &str,
+        plan: &runtime::ExecPlan,
+        wait: Option<(ExpectedStreams, &OwnedFd)>,
+    ) -> bool {
+        if !self.holds.load(Ordering::Relaxed) {
             return false;
         }
-        let body = Body::Expect { id: id.to_owned(), plan: Box::new(plan.clone()), streams: Some(streams) };
-        self.announce(body).await.is_ok()
+        let (streams, line) = wait.unzip();
+        let body = Body::Expect { id: id.to_owned(), plan: Box::new(plan.clone()), streams };
+        let line: Vec<BorrowedFd<'_>> = line.into_iter().map(AsFd::as_fd).collect();
+        self.announce(body, &line).await.is_ok()
     }
 
     /// Asks, and makes an error of an error answer.
@@ -97,9 +105,9 @@ impl Monitor {
     }
 
     /// Sends a request that has no answer.
-    pub(crate) async fn announce(&self, body: Body) -> Result<()> {
+    pub(crate) async fn announce(&self, body: Body, fds: &[BorrowedFd<'_>]) -> Result<()> {
         let seq = self.next.fetch_add(1, Ordering::Relaxed);
-        self.write(Request { seq, body }, &[]).await
+        self.write(Request { seq, body }, fds).await
     }
 
     /// Sends a request; [`Self::answer`] waits for what comes back.

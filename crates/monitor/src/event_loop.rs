@@ -37,6 +37,8 @@ pub(crate) struct Monitor {
     pub tasks: BTreeMap<u32, Task>,
     /// Processes that are likely to be started soon, the latest first.
     pub expected: VecDeque<Expected>,
+    /// Tasks whose process had ended, with this code, before they were tasks.
+    pub early: Vec<(u32, i32)>,
     /// Clients of sessions that are over.
     pub lingering: BTreeMap<u32, Lingering>,
     /// For tasks and lingering clients; never used twice.
@@ -70,6 +72,7 @@ impl Monitor {
             connections: Connections::new(&poller, control)?,
             tasks: BTreeMap::new(),
             expected: VecDeque::new(),
+            early: Vec::new(),
             lingering: BTreeMap::new(),
             next_key: 0,
             launcher: Launcher::detect().ok(),
@@ -142,7 +145,7 @@ impl Monitor {
             }
             Timer::Settled => {
                 self.expect_processes();
-                self.expected = VecDeque::new();
+                self.forget_expected();
                 // Costs nothing but memory when it fails.
                 let _ = sys::memory::forget_program();
             }

@@ -18,15 +18,15 @@ const MAX_EXPECTED: usize = 4;
 pub(crate) struct Expected {
     id: String,
     plan: ExecPlan,
-    /// It waits, with these streams.
     held: Option<Held>,
 }
 
-/// A process that waits, and our ends of its streams.
+/// A process that waits until the engine lets it go, or gives it up by closing its line, and our ends of its streams.
 pub(crate) struct Held {
     entering: Entering,
-    kind: Kind,
     ends: Ends,
+    /// It was let go, and has ended, with this code.
+    exit: Option<i32>,
 }
 
 /// What [`Monitor::execute`] starts.
@@ -43,14 +43,16 @@ pub(crate) struct Execution<'a> {
 impl Monitor {
     /// The request. On an error the client's socket is closed here but not shut down: the engine may still say why.
     pub fn exec(&mut self, spec: ExecSpec, socket: Option<OwnedFd>) -> Result<Reply, Refusal> {
+        // Whatever keeps it from being started ends a process that waits for it.
+        let expected = self.expected(&spec.id);
         self.active("exec")?;
         let taken = |task: &Task| matches!(&task.owner, Owner::Exec(id) if *id == spec.id);
         if self.tasks.values().any(taken) {
             let message = format!("exec instance {} is already running", spec.id);
             return Err(Refusal::new(ErrorKind::Conflict, message));
         }
-        let (expected, held) = match self.expected(&spec.id) {
-            Some(Expected { plan, held, .. }) => (Some(plan), held),
+        let (expected, held) = match expected {
+            Some(Expected { plan, held, .. }) => (Some(plan), held.filter(|_| spec.let_go)),
             None => (None, None),
         };
         let plan = spec.plan.or(expected).ok_or_else(|| {
@@ -80,14 +82,17 @@ impl Monitor {
         let Some((launcher, target)) = self.target()? else {
             return Err(Refusal::new(ErrorKind::NotRunning, "the container is not running"));
         };
-        let (launched, ends) = match held {
-            Some(held) if held.kind == kind && !held.entering.is_over() => {
-                (held.entering.finish()?, held.ends)
+        let went = match held {
+            Some(Held { entering, ends, exit }) => {
+                entering.finish_held()?.map(|launched| (launched, ends, exit))
             }
-            unfit => {
-                drop(unfit);
+            None => None,
+        };
+        let (launched, ends, exit) = match went {
+            Some(went) => went,
+            None => {
                 let (stdio, ends) = Ends::open(kind).map_err(|error| Refusal::system("make pipes", error))?;
-                (launcher.exec(target, plan, stdio, console_size)?, ends)
+                (launcher.exec(target, plan, stdio, console_size)?, ends, None)
             }
         };
         self.next_key += 1;
@@ -105,34 +110,59 @@ impl Monitor {
         }
         let task = Task { owner, pid: launched.pid, pidfd: launched.pidfd, exit: None, session };
         self.tasks.insert(key, task);
+        self.early.extend(exit.map(|code| (key, code)));
         Ok(key)
     }
 
-    /// Makes a process that is likely to be started soon, and lets it wait.
-    pub fn expect(&mut self, id: String, plan: ExecPlan, streams: Option<ExpectedStreams>) {
-        self.expected.truncate(MAX_EXPECTED - 1);
-        // A terminal's size comes with the start.
-        let kind = streams.filter(|_| !plan.terminal).map(|streams| match streams {
-            ExpectedStreams::Null => Kind::Null,
-            ExpectedStreams::Pipes { stdin } => Kind::Pipes { input: stdin },
-        });
+    /// Keeps what is likely to be started soon; makes its process, and lets it wait, if its streams and line are known.
+    pub fn expect(&mut self, id: String, plan: ExecPlan, wait: Option<(ExpectedStreams, OwnedFd)>) {
+        if self.expected.len() >= MAX_EXPECTED {
+            // One that waits is the engine's to give up.
+            let Some(oldest) = self.expected.iter().rposition(|expected| expected.held.is_none()) else {
+                return;
+            };
+            self.expected.remove(oldest);
+        }
         self.expect_processes();
-        let held = kind.and_then(|kind| self.hold_process(&plan, kind));
+        let held = wait.and_then(|(streams, line)| self.hold_process(&plan, streams, line));
         self.expected.push_front(Expected { id, plan, held });
     }
 
     /// None where that does not work: the start says why.
-    fn hold_process(&mut self, plan: &ExecPlan, kind: Kind) -> Option<Held> {
+    fn hold_process(&mut self, plan: &ExecPlan, streams: ExpectedStreams, line: OwnedFd) -> Option<Held> {
         self.active("exec").ok()?;
         let (launcher, target) = self.target().ok()??;
+        let kind = match streams {
+            ExpectedStreams::Null => Kind::Null,
+            ExpectedStreams::Pipes { stdin } => Kind::Pipes { input: stdin },
+        };
         let (stdio, ends) = Ends::open(kind).ok()?;
-        let entering = launcher.hold(target, plan, stdio).ok()??;
-        Some(Held { entering, kind, ends })
+        let entering = launcher.hold(target, plan, stdio, line).ok()??;
+        Some(Held { entering, ends, exit: None })
     }
 
     fn expected(&mut self, id: &str) -> Option<Expected> {
         let index = self.expected.iter().position(|expected| expected.id == id)?;
         self.expected.remove(index)
+    }
+
+    /// What was expected has not come: all but processes that wait is forgotten.
+    pub fn forget_expected(&mut self) {
+        self.expected.retain(|expected| expected.held.is_some());
+    }
+
+    /// A process has ended that may be one that waited.
+    pub fn held_ended(&mut self, pid: i32, code: i32) {
+        let is_it = |held: &Held| held.entering.pid() == pid;
+        let Some(index) = self.expected.iter().position(|expected| expected.held.as_ref().is_some_and(is_it))
+        else {
+            return;
+        };
+        match &mut self.expected[index].held {
+            // Its start is about to be heard of.
+            Some(held) if held.entering.has_left() => held.exit = Some(code),
+            _ => drop(self.expected.remove(index)),
+        }
     }
 
     /// The running container, opened for further processes.

@@ -45,15 +45,15 @@ pub enum Body {
     Start(StartSpec),
     /// Connect a client to the container's (or an exec session's) streams. One descriptor: the client's socket.
     Attach(AttachSpec),
-    /// A process that is likely to be started soon, by an [`Body::Exec`] of that name without a plan: made, and kept waiting before
-    /// its program, for a moment. No answer: one that cannot be made is made again by its start, which says what is wrong.
+    /// A process that is likely to be started soon, by an [`Body::Exec`] of that name without a plan, which is kept for a moment. With
+    /// streams the process is made, too, and waits before its program. One descriptor then: the end of a [`runtime::Line`] at which it
+    /// waits. No answer: what cannot be made is made by the start, which says what is wrong.
     Expect {
         /// Name of the session.
         id: String,
         /// The process.
         plan: Box<ExecPlan>,
-        /// Its standard streams; not made before its start without.
-        #[serde(default)]
+        /// Its standard streams.
         streams: Option<ExpectedStreams>,
     },
     /// Start another process in the container. One descriptor if `attach` is there. Answer: [`Reply::ExecStarted`].
@@ -244,6 +244,10 @@ pub struct ExecSpec {
     /// [`ErrorKind::NoSuchExec`], and has done nothing.
     #[serde(default)]
     pub plan: Option<ExecPlan>,
+    /// It was expected, with the streams that it is to have now, and its line has been told to let it go: it runs, or will run, and must
+    /// not be started twice.
+    #[serde(default)]
+    pub let_go: bool,
     /// It has a terminal.
     #[serde(default)]
     pub tty: bool,
@@ -413,9 +417,9 @@ pub struct StatusReply {
     pub state: State,
     /// Running sessions: name, pid.
     pub execs: BTreeMap<String, i32>,
-    /// Knows [`Body::Expect`]: an engine may be newer than the monitors that it finds.
+    /// Knows [`Body::Expect`] and holds processes: an engine may be newer than the monitors that it finds.
     #[serde(default)]
-    pub expects: bool,
+    pub holds: bool,
 }
 
 /// What a failed request means.
@@ -605,6 +609,7 @@ impl Frame for Request {
             Body::Publish { sockets, .. } => *sockets,
             Body::Attach(_) => 1,
             Body::Exec(spec) => usize::from(spec.attach.is_some()),
+            Body::Expect { streams, .. } => usize::from(streams.is_some()),
             _ => 0,
         }
     }

@@ -60,6 +60,9 @@ impl Monitor {
             self.reply(asker, reply);
         }
         // Whatever happened to sessions meanwhile happens after the reply.
+        for (key, code) in std::mem::take(&mut self.early) {
+            self.ended(key, code);
+        }
         let keys: Vec<u32> = self.tasks.keys().copied().collect();
         for key in keys {
             self.settle(key);
@@ -81,7 +84,7 @@ impl Monitor {
             Body::Start(spec) => return self.start(spec, fds).map(Some),
             Body::Attach(spec) => self.attach(spec, fds.pop()),
             Body::Expect { id, plan, streams } => {
-                self.expect(id, *plan, streams);
+                self.expect(id, *plan, streams.zip(fds.pop()));
                 return Ok(None);
             }
             Body::Exec(spec) => return self.exec(*spec, fds.pop()).map(Some),
@@ -185,6 +188,6 @@ impl Monitor {
             Owner::Exec(id) if task.exit.is_none() => Some((id.clone(), task.pid)),
             _ => None,
         });
-        Ok(Reply::Status(Box::new(StatusReply { state, execs: execs.collect(), expects: true })))
+        Ok(Reply::Status(Box::new(StatusReply { state, execs: execs.collect(), holds: true })))
     }
 }

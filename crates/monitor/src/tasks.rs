@@ -44,14 +44,16 @@ impl Monitor {
             };
             let pid = pid.as_raw_nonzero().get();
             let found = self.tasks.iter().find(|(_, task)| task.pid == pid && task.exit.is_none());
-            // Others are orphans that were handed to us.
-            if let Some(key) = found.map(|(key, _)| *key) {
-                self.ended(key, code);
+            match found.map(|(key, _)| *key) {
+                Some(key) => self.ended(key, code),
+                // Others are orphans that were handed to us.
+                None => self.held_ended(pid, code),
             }
         }
     }
 
-    fn ended(&mut self, key: u32, code: i32) {
+    /// A process has ended.
+    pub fn ended(&mut self, key: u32, code: i32) {
         let Some(task) = self.tasks.get_mut(&key) else { return };
         task.exit = Some(code);
         task.session.process_ended();

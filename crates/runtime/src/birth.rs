@@ -106,7 +106,7 @@ pub fn is_allowed(process: &Process) -> bool {
 /// The descriptors that the process needs.
 pub fn kept(around: &Surroundings, has_filter: bool) -> Vec<RawFd> {
     let mut keep: Vec<RawFd> = vec![around.channel.as_fd().as_raw_fd()];
-    if let Some(Gate::Socket(gate)) = &around.gate {
+    if let Some(Gate::Socket(gate) | Gate::Line(gate)) = &around.gate {
         keep.push(gate.as_raw_fd());
     }
     keep.extend((3..).take(around.preserve_fds as usize));

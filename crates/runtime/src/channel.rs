@@ -65,6 +65,11 @@ impl Channel {
         Self(socket)
     }
 
+    /// The socket.
+    pub fn into_socket(self) -> OwnedFd {
+        self.0
+    }
+
     /// Launcher: lets the child go on.
     pub fn go(&self) -> io::Result<()> {
         sys::fdpass::send(&self.0, b"g", &[])
@@ -78,11 +83,10 @@ impl Channel {
         }
     }
 
-    /// Whether a filter lets a child wait. One that says so and does not, because of an argument, ends the child there.
-    pub fn is_wait_allowed(&self, filter: &seccomp::Program) -> bool {
-        use std::os::fd::AsRawFd;
-        let descriptor = self.0.as_raw_fd().try_into().unwrap_or_default();
-        filter.allows(sys::fdpass::RECV, [descriptor, 0, 0, 0, 0, 0])
+    /// Whether a filter lets a child wait and say something. One that says so and does not, because of an argument, ends the child
+    /// there.
+    pub fn is_allowed(filter: &seccomp::Program) -> bool {
+        [sys::fdpass::RECV, sys::fdpass::SEND].iter().all(|number| filter.allows(*number, [0; 6]))
     }
 
     fn say(&self, bytes: &[u8]) -> Result<()> {
@@ -143,6 +147,13 @@ impl Channel {
     /// to be received afterwards.
     pub fn is_over(&self, patience: Duration) -> bool {
         self.polled(PollFlags::empty(), patience)
+    }
+
+    /// Launcher: whether the next message is [`Message::Executing`], which stays.
+    pub fn says_executing(&self) -> bool {
+        let mut byte = [0];
+        let peeked = rustix::net::recv(&self.0, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        matches!(peeked, Ok((1, _))) && byte == *b"x"
     }
 
     /// The size of the next message; 0 is the end.

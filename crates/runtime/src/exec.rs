@@ -5,7 +5,7 @@
 //!   launcher ── vfork ──▶ in between: closes what is not the new process's, enters the container,
 //!                         looks up the user, gathers what the program gets ── clone ──▶ new process
 //!            ◀── pid, the end ── in between
-//!            ── go, to one that waits ──────────────────────────────────────────────────────────────────────────▶ new process
+//!                                           somebody with the other end of its line ── go, to one that waits ──▶ new process
 //!            ◀── executing, then end ─────────────────────────────────────────────────────────────────────────── new process
 //! ```
 //! Processes of the container can look at the new one as soon as it is in their pid namespace: by then it has left the host's file
@@ -23,7 +23,7 @@ use crate::birth::Birth;
 use crate::channel::{self, Channel};
 use crate::error::{During, LaunchError, Result};
 use crate::hidden::Hidden;
-use crate::launch::{cgroup_error, end, listen, set_oom_score};
+use crate::launch::{self, cgroup_error, end, listen, set_oom_score};
 use crate::launcher::Launcher;
 use crate::plan::ExecPlan;
 use crate::process::{self, Surroundings};
@@ -184,20 +184,23 @@ pub(crate) fn exec_by(
     begin.by(launcher, target)?.finish()
 }
 
-/// Makes a process that waits, with everything done but the filter and `execve`, for [`Entering::finish`]. `None`: this container's
-/// processes are not to see one that waits.
+/// See [`Launcher::hold`].
 pub(crate) fn hold_by(
     launcher: &Launcher,
     target: &Target,
     plan: &ExecPlan,
     stdio: Stdio,
+    line: OwnedFd,
 ) -> Result<Option<Entering>> {
     if target.is_armed || target.group.cgroup.is_users() {
         return Ok(None);
     }
     target.group.refuse_frozen()?;
-    let begin = Begin { plan, stdio, console_size: None, preserve_fds: 0, gate: Some(Gate::Launcher) };
-    begin.by(launcher, target).map(Some)
+    let begin = Begin { plan, stdio, console_size: None, preserve_fds: 0, gate: Some(Gate::Line(line)) };
+    let mut entering = begin.by(launcher, target)?;
+    // It may have been let go, have ended and be reaped before anybody asks.
+    entering.start_ticks = Some(start_ticks(entering.pid())?);
+    Ok(Some(entering))
 }
 
 /// A process on its way into a container. Dropped, it ends.
@@ -208,26 +211,40 @@ pub struct Entering {
     birth: Option<Birth>,
     channel: Channel,
     group: Group,
-    /// It waits for [`Entering::finish`].
-    waits: bool,
+    /// When it started, if that is known.
+    start_ticks: Option<u64>,
 }
 
 impl Entering {
-    /// Whether it has failed, or was killed, while it should wait.
-    pub fn is_over(&self) -> bool {
-        self.channel.is_over(std::time::Duration::ZERO)
+    /// Its pid; a forerunner's, if it has one.
+    pub fn pid(&self) -> i32 {
+        self.child.as_ref().map_or(0, |(pid, _)| *pid)
     }
 
-    /// Lets the process go, if it waits for that, and returns when its program runs.
+    /// Whether one that waits has been let go, which is certain only after its end.
+    pub fn has_left(&self) -> bool {
+        self.channel.says_executing()
+    }
+
+    /// As [`Self::finish`], for one that waits and that somebody has let go. `None`: it has ended before he did.
+    pub fn finish_held(self) -> Result<Option<Launched>> {
+        let (_, pidfd) = self.child.as_ref().ok_or_else(|| LaunchError::other("exec", gone()))?;
+        match launch::was_let_go(&self.channel, || self.refuse_stopped(pidfd))? {
+            true => self.finish().map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Returns when its program runs.
     pub fn finish(mut self) -> Result<Launched> {
         let lost = || LaunchError::other("exec", gone());
         let (pid, pidfd) = self.child.as_ref().ok_or_else(lost)?;
-        if self.waits {
-            self.channel.go().during("exec", || "tell the process to go on".to_owned())?;
-        }
         let mut terminal = None;
         // While the process works.
-        let known = if self.birth.is_none() { Some(start_ticks(*pid)?) } else { None };
+        let known = match self.start_ticks {
+            None if self.birth.is_none() => Some(start_ticks(*pid)?),
+            known => known,
+        };
         listen(&self.channel, &mut terminal, || self.refuse_stopped(pidfd))?;
         let born = self.birth.as_ref().map(|birth| birth.child(pidfd)).transpose()?;
         let start_ticks = match (known, &born) {
@@ -278,7 +295,6 @@ struct Begin<'a> {
 impl Begin<'_> {
     fn by(self, launcher: &Launcher, target: &Target) -> Result<Entering> {
         let Self { plan, stdio, console_size, preserve_fds, gate } = self;
-        let waits = gate.is_some();
         let what = || "start the process".to_owned();
         let namespaces = target.namespaces(launcher)?;
         let (ours, theirs) = channel::pair().during("exec", what)?;
@@ -298,7 +314,7 @@ impl Begin<'_> {
             birth,
             channel: ours,
             group: target.group.clone(),
-            waits,
+            start_ticks: None,
         };
 
         let hidden = Hidden::hide()?;
@@ -364,6 +380,9 @@ fn kept(
     }
     keep.extend((3..).take(around.preserve_fds as usize));
     keep.extend(around.listener.as_ref().map(|listener| listener.as_fd().as_raw_fd()));
+    if let Some(Gate::Line(line)) = &around.gate {
+        keep.push(line.as_raw_fd());
+    }
     let labels = plan.apparmor.is_some() || plan.selinux.is_some();
     if labels || oom_score.is_some() || around.listener.is_some() {
         // The host's /proc shows the whole host: only for those who have something to write there.

@@ -424,6 +424,14 @@ pub(crate) fn listen(
     listen_with(channel, terminal, None, &silent)
 }
 
+/// Waits until a child that waited has ended or runs its program; whether it was let go. `silent` as in [`listen`].
+pub(crate) fn was_let_go(channel: &Channel, silent: impl Fn() -> Result<()>) -> Result<bool> {
+    while !channel.is_over(SILENCE) {
+        silent()?;
+    }
+    Ok(channel.says_executing())
+}
+
 /// As [`listen`], for a child that waits for an answer: `ready` is done when it asks for hooks. A child that waits for nothing is not
 /// listened to before it has hung up, or it would be held up by who reads its last words.
 fn listen_with(

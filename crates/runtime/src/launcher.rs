@@ -95,15 +95,16 @@ impl Launcher {
         crate::exec::exec_by(self, target, plan, stdio, console_size, 0)
     }
 
-    /// Makes a process in a running container that waits, with everything done but the filter and `execve`, for [`Entering::finish`].
-    /// `None`: this container's processes are not to see one that waits.
+    /// Makes a process in a running container that waits, mostly with everything done but `execve`, at the other end of a
+    /// [`Line`](crate::Line). `None`: this container's processes are not to see one that waits.
     pub fn hold(
         &self,
         target: &Target,
         plan: &ExecPlan,
         stdio: Stdio,
+        line: OwnedFd,
     ) -> Result<Option<Entering>, LaunchError> {
-        crate::exec::hold_by(self, target, plan, stdio)
+        crate::exec::hold_by(self, target, plan, stdio, line)
     }
 
     /// What a new process needs besides its plan. In another user namespace (`own_user`) it has all capabilities to begin with.

@@ -30,6 +30,7 @@ mod init;
 mod join;
 mod launch;
 mod launcher;
+mod line;
 mod listener;
 mod masks;
 mod mount_options;
@@ -59,6 +60,7 @@ pub use host_mount::mount_on_host;
 pub use init::init;
 pub use launch::{Begun, Prepared, launch};
 pub use launcher::Launcher;
+pub use line::Line;
 pub use oci_spec::runtime::Spec;
 pub use outside::Outside;
 pub use plan::*;
@@ -132,6 +134,8 @@ pub enum Gate {
     Socket(OwnedFd),
     /// [`Begun::finish`].
     Launcher,
+    /// The other end of a [`Line`].
+    Line(OwnedFd),
 }
 
 /// A started process.

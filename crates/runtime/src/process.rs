@@ -117,7 +117,7 @@ pub fn run_prepared(
     if let Some(birth) = around.birth.take() {
         return in_sight(process, program, around, &birth, hooks);
     }
-    if matches!(around.gate, Some(Gate::Launcher)) {
+    if matches!(around.gate, Some(Gate::Launcher | Gate::Line(_))) {
         return held(process, program, around, hooks);
     }
     wait_for_start(program, around, hooks)?;
@@ -135,14 +135,15 @@ fn held(
     hooks: Option<&Hooks>,
 ) -> Result<Infallible> {
     leave_nothing(around)?;
-    around.channel.executing()?;
-    let allows = |program: &seccomp::Program| around.channel.is_wait_allowed(program);
-    let is_confined =
-        hooks.is_none() && around.listener.is_none() && process.seccomp.as_ref().is_none_or(allows);
+    let is_confined = hooks.is_none()
+        && around.listener.is_none()
+        && process.seccomp.as_ref().is_none_or(Channel::is_allowed);
     if is_confined {
         confine(process, around)?;
     }
     wait_for_start(program, around, hooks)?;
+    // Whoever hears this knows that it was let go.
+    around.channel.executing()?;
     if !is_confined {
         confine(process, around)?;
     }
@@ -164,6 +165,7 @@ fn wait_for_start(
             around.channel = gate::wait(gate)?;
         }
         Some(Gate::Launcher) => around.channel.wait()?,
+        Some(Gate::Line(line)) => Channel::new(line).wait()?,
         None => {}
     }
     if let Some(planned) = hooks {

@@ -13,8 +13,10 @@ use rustix::net::{
 /// The kernel's limit of descriptors in one message (`SCM_MAX_FD`).
 pub const MAX_FDS: usize = 253;
 
-/// The number of `recvmsg(2)`, by which [`recv`] receives, for those who ask a filter about it.
+/// The numbers of `recvmsg(2)` and `sendmsg(2)`, by which [`recv`] receives and [`send`] sends, for those who ask a filter about them.
 pub const RECV: u32 = libc::SYS_recvmsg as u32;
+/// See [`RECV`].
+pub const SEND: u32 = libc::SYS_sendmsg as u32;
 
 const SPACE: usize = rustix::cmsg_space!(ScmRights(MAX_FDS));
 

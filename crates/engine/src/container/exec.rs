@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use api::stream::StreamKind;
 use api::*;
 use monitor::protocol::{AttachSpec, Body, ErrorKind as Refusal, ExecSpec, ExpectedStreams, Reply};
-use runtime::UserSpec;
+use runtime::{Line, UserSpec};
 use tokio::sync::Notify;
 
 use super::attach::{ClientStream, write_all};
@@ -42,6 +42,8 @@ pub(crate) struct Exec {
     plan: Mutex<Option<runtime::ExecPlan>>,
     /// When the monitor was told the plan.
     expected: Mutex<Option<Instant>>,
+    /// Its process waits for this; gone, it ends.
+    line: Mutex<Option<Line>>,
     /// The events know of its start.
     told: Mutex<bool>,
     state: Mutex<State>,
@@ -76,13 +78,27 @@ impl Exec {
             .join(" ")
     }
 
-    /// Who creates an exec without naming a stream to attach starts it detached.
-    fn expected_streams(&self) -> ExpectedStreams {
+    /// Who creates an exec without naming a stream to attach starts it detached. None: it has a terminal, whose size comes with the
+    /// start.
+    fn expected_streams(&self) -> Option<ExpectedStreams> {
         let ExecConfig { attach_stdin, attach_stdout, attach_stderr, .. } = self.config;
-        match attach_stdin || attach_stdout || attach_stderr {
-            true => ExpectedStreams::Pipes { stdin: attach_stdin },
+        let is_attached = attach_stdin || attach_stdout || attach_stderr;
+        (!self.config.tty).then(|| self.streams(is_attached))
+    }
+
+    fn streams(&self, is_attached: bool) -> ExpectedStreams {
+        match is_attached {
+            true => ExpectedStreams::Pipes { stdin: self.config.attach_stdin },
             false => ExpectedStreams::Null,
         }
+    }
+
+    /// Lets its process go, if one waits that has the streams it is started with; true if it runs now, or will.
+    fn let_go(&self, is_attached: bool) -> bool {
+        // Dropped, it ends.
+        let Some(line) = lock(&self.line).take() else { return false };
+        let is_expected = lock(&self.expected).is_some_and(|at| at.elapsed() < EXPECTED);
+        is_expected && self.expected_streams() == Some(self.streams(is_attached)) && line.go()
     }
 
     /// Ends it with a code; false if it had ended before.
@@ -133,6 +149,7 @@ impl Engine {
             detach_keys,
             plan: Mutex::new(None),
             expected: Mutex::new(None),
+            line: Mutex::new(None),
             told: Mutex::new(false),
             state: Mutex::new(State::Created(Instant::now())),
             changed: Notify::new(),
@@ -142,14 +159,29 @@ impl Engine {
         lock(&container.execs).insert(exec.id.clone(), Arc::clone(&exec));
         self.containers.insert_exec(Arc::clone(&exec));
         self.exec_event(&exec, &format!("exec_create: {}", exec.line()), &[]);
-        // Most are started at once: what the monitor has made by then it need not make then.
-        let plan = lock(&exec.plan).clone();
-        if let (Some(plan), Ok(monitor)) = (plan, container.running_monitor())
-            && monitor.expect(&exec.id, &plan, exec.expected_streams()).await
-        {
-            *lock(&exec.expected) = Some(Instant::now());
-        }
+        self.expect_exec(&exec).await;
         Ok(IdResponse { id: exec.id.clone() })
+    }
+
+    /// Most are started at once: what the monitor has made by then it need not make then.
+    async fn expect_exec(&self, exec: &Arc<Exec>) {
+        let Some(plan) = lock(&exec.plan).clone() else { return };
+        let Ok(monitor) = exec.container.running_monitor() else { return };
+        let line = exec.expected_streams().zip(Line::new().ok());
+        let wait = line.as_ref().map(|(streams, (_, theirs))| (*streams, theirs));
+        if !monitor.expect(&exec.id, &plan, wait).await {
+            return;
+        }
+        *lock(&exec.expected) = Some(Instant::now());
+        if let Some((_, (ours, _))) = line {
+            *lock(&exec.line) = Some(ours);
+            let exec = Arc::downgrade(exec);
+            tokio::spawn(async move {
+                tokio::time::sleep(2 * EXPECTED).await;
+                // Not started: its process ends.
+                drop(exec.upgrade().and_then(|exec| lock(&exec.line).take()));
+            });
+        }
     }
 
     /// Whether the exec exists and can be started: the errors that have a status of their own.
@@ -211,9 +243,10 @@ impl Engine {
         let planned = lock(&exec.plan).take();
         let plan = planned.map_or_else(|| self.exec_plan(exec), Ok)?;
         let is_expected = lock(&exec.expected).is_some_and(|at| at.elapsed() < EXPECTED);
-        let spec = |plan: Option<runtime::ExecPlan>| ExecSpec {
+        let spec = |plan: Option<runtime::ExecPlan>, let_go| ExecSpec {
             id: exec.id.clone(),
             plan,
+            let_go,
             tty: config.tty,
             open_stdin: config.attach_stdin,
             attach: attach.clone(),
@@ -232,14 +265,15 @@ impl Engine {
             }
         }
         let fds: Vec<_> = socket.iter().map(|socket| socket.as_fd()).collect();
-        let ask = async |plan| monitor.ask(Body::Exec(Box::new(spec(plan))), &fds).await;
+        let ask = async |plan, let_go| monitor.ask(Body::Exec(Box::new(spec(plan, let_go))), &fds).await;
+        let let_go = exec.let_go(socket.is_some());
         let answer = match is_expected {
-            true => match ask(None).await {
+            true => match ask(None, let_go).await {
                 // It has forgotten.
-                Ok(Reply::Error { kind: Refusal::NoSuchExec, .. }) => ask(Some(plan)).await,
+                Ok(Reply::Error { kind: Refusal::NoSuchExec, .. }) => ask(Some(plan), false).await,
                 answer => answer,
             },
-            false => ask(Some(plan)).await,
+            false => ask(Some(plan), false).await,
         };
         self.tell_start(exec);
         match answer {

@@ -212,12 +212,12 @@ async fn listen(
                 match &reply {
                     Reply::Started { pid, start_ticks, started_at } => {
                         // A child of ours, of this very program.
-                        monitor.expects(true);
+                        monitor.holds(true);
                         let run = Run { pid: *pid, start_ticks: *start_ticks };
                         engine.started(container, run, started_at, 0);
                     }
                     Reply::Status(status) => {
-                        monitor.expects(status.expects);
+                        monitor.holds(status.holds);
                         engine.adopt_status(container, status);
                     }
                     _ => {}

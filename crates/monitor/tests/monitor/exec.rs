@@ -100,7 +100,7 @@ pub fn an_exec_session_that_cannot_start() {
 pub fn an_expected_exec_session_needs_no_plan() {
     let mut world = World::new(FOREVER);
     let mut link = world.start();
-    assert!(link.status().expects);
+    assert!(link.status().holds);
     let mut spec = world.exec_spec("echo expected; exit 5");
     let plan = Box::new(spec.plan.take().unwrap());
     assert_eq!(link.refused(Body::Exec(Box::new(spec.clone()))), ErrorKind::NoSuchExec);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::world::*;
 use monitor::protocol::*;
+use runtime::Line;
 
 /// A network namespace that nobody is in.
 fn network() -> OwnedFd {
@@ -149,28 +150,91 @@ fn kill(pid: i32, signal: i32) {
     sys::signal::send(&pidfd, signal).unwrap();
 }
 
-fn expect(link: &mut Link, spec: &ExecSpec, streams: ExpectedStreams) {
+/// Has a process made that waits at the other end of the line.
+fn expect(link: &mut Link, spec: &ExecSpec, streams: ExpectedStreams) -> Line {
     let plan = Box::new(spec.plan.clone().unwrap());
-    link.send(Body::Expect { id: spec.id.clone(), plan, streams: Some(streams) }, &[]);
+    let (line, theirs) = Line::new().unwrap();
+    link.send(Body::Expect { id: spec.id.clone(), plan, streams: Some(streams) }, &[theirs.as_fd()]);
+    line
+}
+
+/// The request for one that was let go.
+fn go(spec: &ExecSpec) -> Body {
+    Body::Exec(Box::new(ExecSpec { plan: None, let_go: true, ..spec.clone() }))
 }
 
 pub fn an_exec_session_lets_its_process_go() {
     let mut world = World::new("sleep 1000");
     let mut link = world.start();
-    // One that nobody is attached to, and one that somebody is, after all.
-    for (attach, is_same) in [(None, true), (Some(output()), false)] {
+    assert!(link.status().holds);
+    for attach in [None, Some(output())] {
+        let streams = match attach {
+            None => ExpectedStreams::Null,
+            Some(_) => ExpectedStreams::Pipes { stdin: false },
+        };
         let mut spec = world.exec_spec("echo expected; exit 5");
-        expect(&mut link, &spec, ExpectedStreams::Null);
+        let line = expect(&mut link, &spec, streams);
         let waiting = waiting(&world, 2);
+        assert!(line.go());
         let (mut client, theirs) = Client::pair();
+        spec.attach = attach;
         let fds = [theirs.as_fd()];
-        spec.attach = attach.clone();
-        let reply = link.ask_with(Body::Exec(Box::new(spec)), if is_same { &[] } else { &fds });
-        assert_eq!(pid_of(&reply) == waiting, is_same);
+        let reply = link.ask_with(go(&spec), if spec.attach.is_some() { &fds } else { &[] });
+        assert_eq!(pid_of(&reply), waiting);
         drop(theirs);
-        assert_eq!(client.all_text(), if is_same { "" } else { "expected\n" });
+        assert_eq!(client.all_text(), if spec.attach.is_some() { "expected\n" } else { "" });
         assert_eq!(link.exec_exited(), 5);
-        assert!(ended(waiting));
+    }
+    link.order(Body::Signal { signal: 9 });
+    assert_eq!(link.finish(&mut world), 137);
+}
+
+pub fn a_process_may_end_before_its_session_is_asked_for() {
+    let mut world = World::new("sleep 1000");
+    let mut link = world.start();
+    let mut spec = world.exec_spec("echo early; exit 5");
+    let line = expect(&mut link, &spec, ExpectedStreams::Pipes { stdin: false });
+    let waiting = waiting(&world, 2);
+    assert!(line.go());
+    until_ended(waiting);
+    // The monitor has reaped it.
+    link.status();
+    let (mut client, theirs) = Client::pair();
+    spec.attach = Some(output());
+    let reply = link.ask_with(go(&spec), &[theirs.as_fd()]);
+    assert_eq!(pid_of(&reply), waiting);
+    drop(theirs);
+    assert_eq!(client.all_text(), "early\n");
+    assert_eq!(link.exec_exited(), 5);
+    assert!(link.status().execs.is_empty());
+    link.order(Body::Signal { signal: 9 });
+    assert_eq!(link.finish(&mut world), 137);
+}
+
+pub fn what_was_not_let_go_is_started_afresh() {
+    let mut world = World::new("sleep 1000");
+    let mut link = world.start();
+    let mut spec = world.exec_spec("echo once; exit 5");
+    // Given up, killed while its start is on its way, or with other streams than it is started with: never more than one runs.
+    for case in 0..3 {
+        let line = expect(&mut link, &spec, ExpectedStreams::Null);
+        let waiting = waiting(&world, 2);
+        let mut line = Some(line);
+        match case {
+            0 => line = None,
+            1 => kill(waiting, sys::signal::KILL),
+            _ => {}
+        }
+        let (mut client, theirs) = Client::pair();
+        spec.attach = Some(output());
+        let let_go = case == 1 && line.take().is_some_and(Line::go);
+        let body = Body::Exec(Box::new(ExecSpec { let_go, ..spec.clone() }));
+        let reply = link.ask_with(body, &[theirs.as_fd()]);
+        assert_ne!(pid_of(&reply), waiting);
+        drop(theirs);
+        assert_eq!(client.all_text(), "once\n");
+        assert_eq!(link.exec_exited(), 5);
+        until_ended(waiting);
     }
     link.order(Body::Signal { signal: 9 });
     assert_eq!(link.finish(&mut world), 137);
@@ -179,8 +243,12 @@ pub fn an_exec_session_lets_its_process_go() {
 pub fn an_exec_session_that_does_not_come_leaves_nothing() {
     let mut world = World::new("sleep 1000");
     let mut link = world.start();
-    expect(&mut link, &world.exec_spec("true"), ExpectedStreams::Pipes { stdin: true });
-    until_ended(waiting(&world, 2));
+    let spec = world.exec_spec("true");
+    let line = expect(&mut link, &spec, ExpectedStreams::Pipes { stdin: true });
+    let waiting = waiting(&world, 2);
+    drop(line);
+    until_ended(waiting);
+    assert_eq!(link.refused(Body::Exec(Box::new(ExecSpec { plan: None, ..spec }))), ErrorKind::NoSuchExec);
     assert_eq!(world.cgroup().pids().unwrap().len(), 1);
     link.order(Body::Signal { signal: 9 });
     assert_eq!(link.finish(&mut world), 137);
@@ -190,10 +258,11 @@ pub fn a_process_that_the_container_stops_holds_nobody_up() {
     let mut world = World::new("sleep 1000");
     let mut link = world.start();
     let spec = world.exec_spec("true");
-    expect(&mut link, &spec, ExpectedStreams::Null);
+    let line = expect(&mut link, &spec, ExpectedStreams::Null);
     let waiting = waiting(&world, 2);
     kill(waiting, sys::signal::parse("STOP").unwrap());
-    let reply = link.ask(Body::Exec(Box::new(spec)));
+    assert!(line.go());
+    let reply = link.ask(go(&spec));
     let Reply::Error { message, .. } = reply else { panic!("{reply:?}") };
     assert_eq!(message, "the process was stopped before its program ran");
     assert!(ended(waiting));
@@ -203,18 +272,17 @@ pub fn a_process_that_the_container_stops_holds_nobody_up() {
 
 pub fn the_container_sees_nothing_of_a_process_that_waits() {
     // Root without CAP_SYS_PTRACE. What it finds of the process that waits it says; each round ends with a dot.
-    let script = "while :; do for p in /proc/[0-9]*; do if grep -q monitor $p/cmdline; then \
+    let script = "while :; do for p in /proc/[0-9]*; do if grep -q m[o]nitor $p/cmdline; then \
         echo seen; readlink $p/exe; readlink $p/cwd; readlink $p/root; cat $p/fd/*; cat $p/environ; cat $p/maps; \
         fi; done 2>/dev/null; sleep 0.01; done";
     let mut world = World::new(script);
     let mut client = world.attach_first(output());
     let mut link = world.start();
     let spec = world.exec_spec("true");
-    expect(&mut link, &spec, ExpectedStreams::Null);
-    let mut seen = client.until("seen\n");
-    let reply = link.ask(Body::Exec(Box::new(spec)));
-    assert!(pid_of(&reply) > 0);
-    assert_eq!(link.exec_exited(), 0);
+    let line = expect(&mut link, &spec, ExpectedStreams::Null);
+    // What is seen of it later is its program's.
+    let mut seen: String = (0..3).map(|_| client.until("seen\n")).collect();
+    drop(line);
     link.order(Body::Signal { signal: 9 });
     seen += &client.all_text();
     assert!(seen.lines().all(|line| line == "seen"), "{seen}");

@@ -72,6 +72,8 @@ const TESTS: &[Test] = tests! {
         a_process_that_was_killed_is_made_again,
         a_program_that_is_missing_is_told_at_the_start,
         an_exec_session_lets_its_process_go,
+        a_process_may_end_before_its_session_is_asked_for,
+        what_was_not_let_go_is_started_afresh,
         an_exec_session_that_does_not_come_leaves_nothing,
         a_process_that_the_container_stops_holds_nobody_up,
         the_container_sees_nothing_of_a_process_that_waits;

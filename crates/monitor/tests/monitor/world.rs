@@ -167,6 +167,7 @@ impl World {
         ExecSpec {
             id: "exec-1".into(),
             plan: Some(self.exec_plan(script)),
+            let_go: false,
             tty: false,
             open_stdin: false,
             attach: None,

@@ -143,7 +143,7 @@ impl Engine {
         let sent = blocking(move || {
             let is_held = spec.is_none();
             if let Some(spec) = spec {
-                runtime.block_on(monitor.announce(Body::Prepare(spec)))?;
+                runtime.block_on(monitor.announce(Body::Prepare(spec), &[]))?;
             }
             let mut joined = engine.join_networks(&started, sandbox)?;
             if is_held {
