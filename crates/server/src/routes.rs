@@ -3,6 +3,7 @@
 //! Paths are decoded before they are matched, and names of images and volumes may contain slashes, as in moby's router. What
 //! moby answers to a wrong method is the same as to an unknown path.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use engine::Engine;
@@ -38,6 +39,11 @@ async fn dispatch(engine: &Arc<Engine>, request: Request, path: &str) -> Answer 
     }
 }
 
+/// A large future in a place of its own: without, each request's would have to be moved in the room that the largest needs.
+fn apart<F: Future>(future: F) -> Pin<Box<F>> {
+    Box::pin(future)
+}
+
 async fn head(engine: &Arc<Engine>, request: Request, path: &[&str]) -> Answer {
     match path {
         ["_ping"] => system::ping(&request),
@@ -55,7 +61,7 @@ async fn get(engine: &Arc<Engine>, request: Request, path: &[&str]) -> Answer {
         ["system", "df"] => system::disk_usage(engine, request).await,
 
         ["containers", "json"] => containers::list(engine, request).await,
-        ["containers", id, "json"] => containers::inspect(engine, request, id).await,
+        ["containers", id, "json"] => apart(containers::inspect(engine, request, id)).await,
         ["containers", id, "top"] => containers::top(engine, request, id).await,
         ["containers", id, "logs"] => containers::logs(engine, request, id).await,
         ["containers", id, "changes"] => containers::changes(engine, id).await,
@@ -67,7 +73,7 @@ async fn get(engine: &Arc<Engine>, request: Request, path: &[&str]) -> Answer {
         ["exec", id, "json"] => exec::inspect(engine, id).await,
 
         ["images", "json"] => images::list(engine, request).await,
-        ["images", "search"] => images::search(engine, request).await,
+        ["images", "search"] => apart(images::search(engine, request)).await,
         ["images", "get"] => images::save(engine, request).await,
         ["images", name @ .., "get"] => images::save_one(engine, request, &name.join("/")).await,
         ["images", name @ .., "json"] => images::inspect(engine, request, &name.join("/")).await,
@@ -82,7 +88,9 @@ async fn get(engine: &Arc<Engine>, request: Request, path: &[&str]) -> Answer {
         ["naru", "images", name @ .., "file"] => image_contents::file(engine, request, &name.join("/")).await,
         ["naru", "images", name @ .., "verify"] => image_contents::verify(engine, &name.join("/")).await,
         ["naru", "networks", "doctor"] => networks::doctor(engine, request).await,
-        ["distribution", name @ .., "json"] => images::distribution(engine, request, &name.join("/")).await,
+        ["distribution", name @ .., "json"] => {
+            apart(images::distribution(engine, request, &name.join("/"))).await
+        }
 
         ["networks"] | ["networks", ""] => networks::list(engine, request).await,
         ["networks", name @ ..] => networks::inspect(engine, request, &name.join("/")).await,
@@ -103,23 +111,23 @@ async fn get(engine: &Arc<Engine>, request: Request, path: &[&str]) -> Answer {
 
 async fn post(engine: &Arc<Engine>, request: Request, path: &[&str]) -> Answer {
     match path {
-        ["auth"] => system::auth(engine, request).await,
+        ["auth"] => apart(system::auth(engine, request)).await,
         ["commit"] => containers::commit(engine, request).await,
         ["build"] => absent::build(),
         ["build", "prune"] => absent::build_prune(),
         ["build", "cancel"] => absent::build_cancel(),
         ["session"] | ["grpc"] => absent::session(),
 
-        ["containers", "create"] => containers::create(engine, request).await,
-        ["containers", "prune"] => containers::prune(engine, request).await,
+        ["containers", "create"] => apart(containers::create(engine, request)).await,
+        ["containers", "prune"] => apart(containers::prune(engine, request)).await,
         ["containers", id, "start"] => containers::start(engine, request, id).await,
         ["containers", id, "stop"] => containers::stop(engine, request, id).await,
         ["containers", id, "restart"] => containers::restart(engine, request, id).await,
         ["containers", id, "kill"] => containers::kill(engine, request, id).await,
         ["containers", id, "pause"] => containers::pause(engine, id).await,
         ["containers", id, "unpause"] => containers::unpause(engine, id).await,
-        ["containers", id, "rename"] => containers::rename(engine, request, id).await,
-        ["containers", id, "update"] => containers::update(engine, request, id).await,
+        ["containers", id, "rename"] => apart(containers::rename(engine, request, id)).await,
+        ["containers", id, "update"] => apart(containers::update(engine, request, id)).await,
         ["containers", id, "resize"] => containers::resize(engine, request, id).await,
         ["containers", id, "wait"] => containers::wait(engine, request, id).await,
         ["containers", id, "attach"] => containers::attach(engine, request, id).await,
@@ -137,8 +145,8 @@ async fn post(engine: &Arc<Engine>, request: Request, path: &[&str]) -> Answer {
 
         ["networks", "create"] => networks::create(engine, request).await,
         ["networks", "prune"] => networks::prune(engine, request).await,
-        ["networks", id, "connect"] => networks::connect(engine, request, id).await,
-        ["networks", id, "disconnect"] => networks::disconnect(engine, request, id).await,
+        ["networks", id, "connect"] => apart(networks::connect(engine, request, id)).await,
+        ["networks", id, "disconnect"] => apart(networks::disconnect(engine, request, id)).await,
         ["volumes", "create"] => volumes::create(engine, request).await,
         ["volumes", "prune"] => volumes::prune(engine, request).await,
 
@@ -155,7 +163,7 @@ async fn post(engine: &Arc<Engine>, request: Request, path: &[&str]) -> Answer {
 async fn delete(engine: &Arc<Engine>, request: Request, path: &[&str]) -> Answer {
     match path {
         ["containers", _, "checkpoints", _] => absent::checkpoints(),
-        ["containers", id @ ..] => containers::remove(engine, request, &id.join("/")).await,
+        ["containers", id @ ..] => apart(containers::remove(engine, request, &id.join("/"))).await,
         ["images", name @ ..] => images::remove(engine, request, &name.join("/")).await,
         ["networks", id] => networks::remove(engine, id).await,
         ["volumes", name @ ..] => volumes::remove(engine, request, &name.join("/")).await,

@@ -153,3 +153,50 @@ pub(crate) fn it_keeps_no_address_from_others(world: &mut World) -> Body<'_> {
         world.engine().network_remove(&network.id).await.unwrap();
     })
 }
+
+fn exec(json: &str) -> ExecConfig {
+    serde_json::from_str(json).unwrap()
+}
+
+pub(crate) fn an_exec_waits_for_its_start_too(world: &mut World) -> Body<'_> {
+    Box::pin(async move {
+        let id = world.shell("box", "sleep 1000").await;
+        let (engine, first) = (world.engine(), world.state("box").await.pid);
+        let waits = || processes(world, &id).into_iter().find(|pid| i64::from(*pid) != first);
+        let config = exec(r#"{"Cmd":["sh","-c","exit 6"],"AttachStdin":false}"#);
+        let made = engine.exec_create("box", config.clone()).await.unwrap().id;
+        eventually("a process waits for the start", || waits().is_some()).await;
+        let pid = waits().unwrap();
+        let inspected = engine.exec_inspect(&made).await.unwrap();
+        assert_eq!((inspected.running, inspected.pid), (false, 0));
+        engine.exec_start(&made, ExecStartConfig { detach: true, ..Default::default() }, None).await.unwrap();
+        let mut inspected = engine.exec_inspect(&made).await.unwrap();
+        while inspected.running {
+            inspected = engine.exec_inspect(&made).await.unwrap();
+        }
+        assert_eq!((inspected.exit_code, inspected.pid), (Some(6), i64::from(pid)));
+
+        // One that is not started ends, and can be started still.
+        let made = engine.exec_create("box", config).await.unwrap().id;
+        eventually("a process waits for the start", || waits().is_some()).await;
+        eventually("it is given up", || waits().is_none()).await;
+        engine.exec_start(&made, ExecStartConfig { detach: true, ..Default::default() }, None).await.unwrap();
+        eventually("it has ended", || waits().is_none()).await;
+    })
+}
+
+pub(crate) fn nothing_waits_where_it_could_be_traced(world: &mut World) -> Body<'_> {
+    Box::pin(async move {
+        let host = r#""NetworkMode":"none","CapAdd":["SYS_PTRACE"]"#;
+        let id = world.detached("box", &shell("sleep 1000", host)).await;
+        let made = world.engine().exec_create("box", exec(r#"{"Cmd":["true"]}"#)).await.unwrap().id;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(processes(world, &id).len(), 1);
+        let start = ExecStartConfig { detach: true, ..Default::default() };
+        world.engine().exec_start(&made, start, None).await.unwrap();
+        while world.engine().exec_inspect(&made).await.unwrap().running {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(world.engine().exec_inspect(&made).await.unwrap().exit_code, Some(0));
+    })
+}
