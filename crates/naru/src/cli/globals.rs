@@ -58,6 +58,11 @@ pub fn run_dir() -> PathBuf {
     }
 }
 
+/// The path of a socket that is named as the engine takes it: by its path, or as `unix://PATH`.
+fn socket_path(name: &str) -> PathBuf {
+    PathBuf::from(name.strip_prefix("unix://").unwrap_or(name))
+}
+
 fn from_environment() -> Globals {
     let run_dir = run_dir();
     let settings = Settings {
@@ -67,7 +72,8 @@ fn from_environment() -> Globals {
         tls_verify: variable("DOCKER_TLS_VERIFY").is_some(),
         cert_path: variable("DOCKER_CERT_PATH").map(PathBuf::from),
         config_dir: variable("DOCKER_CONFIG").map_or_else(|| home().join(".docker"), PathBuf::from),
-        default_socket: variable("NARU_SOCKET").map_or_else(|| run_dir.join("naru.sock"), PathBuf::from),
+        default_socket: variable("NARU_SOCKET")
+            .map_or_else(|| run_dir.join("naru.sock"), |name| socket_path(&name)),
         ..Settings::default()
     };
     Globals {
@@ -147,6 +153,13 @@ mod tests {
         match parse(words.iter().map(ToString::to_string).collect()).unwrap() {
             Parsed::Command(globals, rest) => (*globals, rest),
             _ => panic!("a verb expected"),
+        }
+    }
+
+    #[test]
+    fn the_socket_is_named_as_the_engine_takes_it() {
+        for name in ["/a/b.sock", "unix:///a/b.sock"] {
+            assert_eq!(socket_path(name), PathBuf::from("/a/b.sock"));
         }
     }
 
