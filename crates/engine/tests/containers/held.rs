@@ -14,8 +14,8 @@ async fn create(world: &World, json: &str) -> (String, i32) {
     world.remove(&first).await;
     eventually("a monitor waits for a container", || children().into_iter().any(is_spare)).await;
     let id = world.create("", json).await;
-    eventually("a process waits for the start", || waiting(world, &id).is_some()).await;
-    let pid = waiting(world, &id).unwrap();
+    eventually("a process waits for the start", || waiting_in(world, &id).is_some()).await;
+    let pid = waiting_in(world, &id).unwrap();
     (id, pid)
 }
 
@@ -25,7 +25,7 @@ fn processes(world: &World, id: &str) -> Vec<i32> {
 }
 
 /// The process of a container that has not come to its program.
-fn waiting(world: &World, id: &str) -> Option<i32> {
+fn waiting_in(world: &World, id: &str) -> Option<i32> {
     processes(world, id).into_iter().find(|pid| is_spare(*pid))
 }
 
@@ -100,6 +100,27 @@ pub(crate) fn a_change_takes_its_place(world: &mut World) -> Body<'_> {
         let (id, _) = create(world, &json).await;
         world.remove(&id).await;
         world.nothing_is_left().await;
+    })
+}
+
+pub(crate) fn several_wait(world: &mut World) -> Body<'_> {
+    Box::pin(async move {
+        let json = shell("exit 6", r#""NetworkMode":"none""#);
+        let mut waiting = vec![create(world, &json).await];
+        for _ in 0..2 {
+            eventually("a monitor waits for the next", || {
+                children().into_iter().filter(|pid| is_spare(*pid)).count() > waiting.len()
+            })
+            .await;
+            let id = world.create("", &json).await;
+            eventually("a process waits for the start", || waiting_in(world, &id).is_some()).await;
+            waiting.push((id.clone(), waiting_in(world, &id).unwrap()));
+        }
+        for (id, pid) in waiting {
+            assert_eq!(waiting_in(world, &id), Some(pid));
+            world.start(&id).await;
+            assert_eq!(world.exit(&id).await, 6);
+        }
     })
 }
 

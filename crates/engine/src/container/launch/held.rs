@@ -26,7 +26,11 @@ use crate::error::{Error, Result};
 use crate::spares::Spawned;
 
 /// So long a container waits for its start.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Who has not started it by then creates more of them first: the next one is to be held as well.
+const MORE: Duration = Duration::from_millis(20);
+/// So many wait at a time.
+const MOST: usize = 4;
 
 /// One that waits. Dropped, nothing is left of it; that blocks.
 pub(crate) struct Held {
@@ -46,6 +50,12 @@ impl HeldStarts {
 
     pub(super) fn take(&self, id: &str) -> Option<Held> {
         lock(&self.0).remove(id)
+    }
+
+    /// Whether this one waits, and there is room for more.
+    fn wants_more(&self, id: &str) -> bool {
+        let held = lock(&self.0);
+        held.contains_key(id) && held.len() < MOST
     }
 
     /// Ends all of them; whether there were any. Blocking.
@@ -140,6 +150,10 @@ impl Engine {
     fn give_up_later(&self, id: String) {
         let engine = self.me.clone();
         tokio::runtime::Handle::current().spawn(async move {
+            tokio::time::sleep(MORE).await;
+            if let Some(engine) = engine.upgrade().filter(|engine| engine.held.wants_more(&id)) {
+                engine.make_ready_for_the_next();
+            }
             tokio::time::sleep(PATIENCE).await;
             let Some(engine) = engine.upgrade() else { return };
             let Some(held) = engine.held.take(&id) else { return };
