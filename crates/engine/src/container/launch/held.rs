@@ -10,16 +10,17 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::network::Sandbox;
 use monitor::protocol::{self, Body, FdRole, MonitorSpec, Request};
-use tokio::sync::MutexGuard;
+use tokio::sync::{MutexGuard, OwnedMutexGuard};
 
 use super::super::model::{Container, lock};
 use super::super::modes::Network;
 use super::super::record::Record;
+use super::super::status::Status;
 use super::Ahead;
 use crate::Engine;
 use crate::error::{Error, Result};
@@ -34,9 +35,16 @@ const MOST: usize = 4;
 
 /// One that waits. Dropped, nothing is left of it; that blocks.
 pub(crate) struct Held {
-    spawned: Option<Spawned>,
-    cgroup: Option<Ahead>,
-    sandbox: Option<Sandbox>,
+    begun: Option<Parts>,
+    /// The container's, see [`Container::listener`]: a start that comes too late for this one comes after its end.
+    listener: Option<OwnedMutexGuard<()>>,
+}
+
+/// What a start goes on with.
+pub(super) struct Parts {
+    pub spawned: Spawned,
+    pub cgroup: Option<Ahead>,
+    pub sandbox: Option<Sandbox>,
 }
 
 /// All that wait, by container.
@@ -48,7 +56,7 @@ impl HeldStarts {
         lock(&self.0).insert(id.to_owned(), held);
     }
 
-    pub(super) fn take(&self, id: &str) -> Option<Held> {
+    fn take(&self, id: &str) -> Option<Held> {
         lock(&self.0).remove(id)
     }
 
@@ -66,6 +74,17 @@ impl HeldStarts {
 }
 
 impl Held {
+    /// What waits, and its container's listener; None when it has come to its end.
+    fn into_parts(mut self) -> Option<(Parts, OwnedMutexGuard<()>)> {
+        let child = &mut self.begun.as_mut()?.spawned.child;
+        if !matches!(child.try_wait(), Ok(None)) {
+            return None;
+        }
+        self.begun.take().zip(self.listener.take())
+    }
+}
+
+impl Parts {
     /// Has the monitor make the process.
     fn begin(&self, spec: Box<MonitorSpec>, bare_mounts: Option<&OwnedFd>) -> Result<()> {
         let mut roles = Vec::new();
@@ -83,31 +102,23 @@ impl Held {
     }
 
     fn tell(&self, body: Body, fds: &[BorrowedFd<'_>]) -> Result<()> {
-        let Some(spawned) = &self.spawned else { return Ok(()) };
         // Nothing is answered, so no number is needed.
         let bytes = protocol::encode(&Request { seq: 0, body })
             .map_err(|error| Error::host("encode a request to a monitor", error))?;
-        sys::fdpass::send(spawned.socket.as_fd(), &bytes, fds)
+        sys::fdpass::send(self.spawned.socket.as_fd(), &bytes, fds)
             .map_err(|error| Error::host("send a request to a container's monitor", error))
-    }
-
-    /// What a start goes on with; None when it has come to its end.
-    pub(super) fn into_parts(mut self) -> Option<(Spawned, Option<Ahead>, Option<Sandbox>)> {
-        let child = &mut self.spawned.as_mut()?.child;
-        if !matches!(child.try_wait(), Ok(None)) {
-            return None;
-        }
-        Some((self.spawned.take()?, self.cgroup.take(), self.sandbox.take()))
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let Some(Spawned { socket, mut child }) = self.spawned.take() else { return };
+        let Some(Parts { spawned: Spawned { socket, mut child }, cgroup, .. }) = self.begun.take() else {
+            return;
+        };
         // The monitor sees the end, ends the process, removes its cgroup and leaves.
         let _ = socket.shutdown(std::net::Shutdown::Both);
         let left = child.wait().is_ok_and(|status| status.code().is_some());
-        if let (false, Some(cgroup)) = (left, &self.cgroup) {
+        if let (false, Some(cgroup)) = (left, cgroup) {
             cgroup.undo();
         }
     }
@@ -117,6 +128,12 @@ impl Engine {
     /// Has a new container's process made, which waits for its start: where that is likely to come, and a monitor is at hand.
     /// Blocking.
     pub(crate) fn hold(&self, container: &Container) {
+        // Who is faster than we are has it.
+        let Ok(_turn) = container.gate.try_lock() else { return };
+        let Ok(listener) = Arc::clone(&container.listener).try_lock_owned() else { return };
+        if container.status() != Status::Created {
+            return;
+        }
         let mut prepared = lock(&container.prepared);
         let can_be_held =
             prepared.as_ref().is_some_and(|spec| spec.plan.scope.is_none() && spec.plan.hooks.is_none());
@@ -124,17 +141,23 @@ impl Engine {
             return;
         }
         let Some(spawned) = self.spares.take() else { return };
-        let mut held = Held { spawned: Some(spawned), cgroup: None, sandbox: None };
+        let parts = Parts { spawned, cgroup: None, sandbox: None };
+        let mut held = Held { begun: Some(parts), listener: Some(listener) };
         // What does not work now is tried again, and told, when the container is started.
         let Ok(sandbox) = self.sandbox_of(&container.record()) else { return };
-        let Some(spec) = prepared.take() else { return };
+        let (Some(spec), Some(parts)) = (prepared.take(), &mut held.begun) else { return };
         drop(prepared);
-        (held.cgroup, held.sandbox) = (Ahead::of(&spec, &self.facts), sandbox);
-        if held.begin(spec, self.bare_mounts.as_ref()).is_err() {
+        (parts.cgroup, parts.sandbox) = (Ahead::of(&spec, &self.facts), sandbox);
+        if parts.begin(spec, self.bare_mounts.as_ref()).is_err() {
             return;
         }
         self.held.put(&container.id, held);
         self.give_up_later(container.id.clone());
+    }
+
+    /// What waits for the start of a container, and its listener.
+    pub(super) fn take_held(&self, container: &Container) -> Option<(Parts, OwnedMutexGuard<()>)> {
+        self.held.take(&container.id).and_then(Held::into_parts)
     }
 
     /// The namespace that the container's first network will be connected in; None where it has none of its own.
@@ -167,8 +190,11 @@ impl Engine {
     pub(crate) async fn turn<'a>(&self, container: &'a Container) -> MutexGuard<'a, ()> {
         let turn = container.gate.lock().await;
         if let Some(held) = self.held.take(&container.id) {
-            // Cancelled, it goes on; the next one who has the turn waits for the monitor by its listener at least.
-            let _ = tokio::task::spawn_blocking(move || drop(held)).await;
+            tokio::task::spawn_blocking(move || drop(held));
+        }
+        if container.status() == Status::Created {
+            // One that is coming to its end, whoever has seen to that, has its listener until then.
+            drop(container.listener.lock().await);
         }
         turn
     }

@@ -30,7 +30,7 @@ use monitor::protocol::{
 
 use tokio::sync::oneshot;
 
-use self::held::Held;
+use self::held::Parts;
 use super::model::{Container, lock};
 use crate::Engine;
 use crate::blocking::blocking;
@@ -75,17 +75,15 @@ impl Engine {
     }
 
     async fn launch_now(self: &Arc<Self>, container: &Arc<Container>) -> Result<(), Failure> {
-        // The monitor of the run before must have left its folder.
-        let listener = Arc::clone(&container.listener).lock_owned().await;
-        let (spawned, begun) = match self.held.take(&container.id).and_then(Held::into_parts) {
-            Some((spawned, cgroup, sandbox)) => (spawned, Ok(Begun { spec: None, cgroup, sandbox })),
+        let (Parts { spawned, cgroup, sandbox }, listener, spec) = match self.take_held(container) {
+            Some((parts, listener)) => (parts, listener, Ok(None)),
             None => {
-                let (prepared, spawned) =
+                // The monitor of the run before must have left its folder.
+                let listener = Arc::clone(&container.listener).lock_owned().await;
+                let (spec, spawned) =
                     tokio::join!(self.take_prepared(container), self.take_monitor(&container.id));
-                let cgroup = |spec: &MonitorSpec| Ahead::of(spec, &self.facts);
-                let begun =
-                    prepared.map(|spec| Begun { cgroup: cgroup(&spec), spec: Some(spec), sandbox: None });
-                (spawned?, begun)
+                let cgroup = spec.as_ref().ok().and_then(|spec| Ahead::of(spec, &self.facts));
+                (Parts { spawned: spawned?, cgroup, sandbox: None }, listener, spec.map(Some))
             }
         };
         // What has been prepared goes with its value; the monitor has somebody who waits for its end first of all.
@@ -93,8 +91,8 @@ impl Engine {
         let (connection, incoming) = Monitor::new(socket)?;
         let connection = Arc::new(connection);
         self.listen(container, &connection, incoming, Some(child), listener);
-        let sent = match begun {
-            Ok(begun) => self.start_in(container, &connection, begun).await,
+        let sent = match spec {
+            Ok(spec) => self.start_in(container, &connection, Begun { spec, cgroup, sandbox }).await,
             Err(error) => Err(error.into()),
         };
         if sent.is_err() {
