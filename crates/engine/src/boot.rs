@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use distribution::Registries;
 use monitor::protocol::Body;
@@ -40,6 +40,8 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Exit code of containers that a reboot ended, as Docker has it.
 const REBOOTED: i32 = 255;
 const KILLED: i32 = 137;
+/// So long may it take until nothing is left of a container that waited for its start in a killed engine.
+const GOES_WITHIN: Duration = Duration::from_millis(500);
 
 /// What the disk says about one container.
 struct Found {
@@ -121,6 +123,9 @@ impl Engine {
             .inspect_err(|error| tracing::error!(%error, "a container cannot be read"))
             .ok()?;
         let container = Arc::new(Container::new(&self.config, record));
+        if matches!(state::read(path), Ok(None)) {
+            self.outlast_held(&container);
+        }
         match state::read(path) {
             Ok(Some(state)) => container.change(|life| life.adopt(&state)),
             Ok(None) => {}
@@ -130,6 +135,27 @@ impl Engine {
             }
         }
         Some(container)
+    }
+
+    /// What a killed engine had waiting for a start ([`held`](crate::container::launch::held)) goes by itself, and what is left of it
+    /// when its monitor was killed as well is removed: a start must not meet it.
+    fn outlast_held(&self, container: &Container) {
+        if !self.config.has_cgroups() || self.config.systemd.is_some() {
+            return;
+        }
+        let cgroup = self.facts.cgroup(&container.cgroup_path(&self.config));
+        let is_left = || cgroup.folders().any(|(_, folder)| folder.exists());
+        let deadline = Instant::now() + GOES_WITHIN;
+        // One with a folder for its socket has been started.
+        while is_left() && !container.run_dir.exists() {
+            if Instant::now() >= deadline {
+                if let Err(error) = cgroup.remove() {
+                    tracing::warn!(%error, container = %container.id, "remove the cgroup of a container that was not started");
+                }
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Asks a monitor how its container is, and listens to it from then on. The container, if the monitor does not answer.

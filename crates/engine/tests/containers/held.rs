@@ -1,5 +1,6 @@
 //! Created containers whose first process waits for the start.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use api::*;
@@ -140,6 +141,28 @@ pub(crate) fn it_ends_with_the_engine(world: &mut World) -> Body<'_> {
         world.lose_engine().await;
         assert!(processes(world, &id).is_empty());
         world.boot().await;
+        world.start(&id).await;
+        assert_eq!(world.exit(&id).await, 6);
+    })
+}
+
+pub(crate) fn what_a_killed_monitor_leaves_is_removed(world: &mut World) -> Body<'_> {
+    Box::pin(async move {
+        let id = world.create("", &shell("exit 6", r#""NetworkMode":"none""#)).await;
+        world.lose_engine().await;
+        let host = cgroup::Host::detect().unwrap();
+        let path = format!("{}/{id}", world.config.cgroup_parent);
+        let left = cgroup::Cgroup::create(&host, &path, &cgroup::Resources::default()).unwrap();
+        let mut sleep = Command::new("sleep");
+        let mut process = sleep.arg("1000").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        for (_, folder) in left.folders() {
+            // Some want to be set up first.
+            let _ = std::fs::write(folder.join("cgroup.procs"), process.id().to_string());
+        }
+        assert_eq!(processes(world, &id).len(), 1);
+        world.boot().await;
+        assert!(left.folders().all(|(_, folder)| !folder.exists()));
+        assert!(!process.wait().unwrap().success());
         world.start(&id).await;
         assert_eq!(world.exit(&id).await, 6);
     })

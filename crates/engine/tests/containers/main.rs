@@ -32,7 +32,7 @@ tests! {
     life: stop_kill_and_restart, pause_and_unpause, rename_and_update, events_come_in_order, waits_end,
         removal_is_refused_and_forced, lists_filter, health_checks, policies_restart, inspect_is_complete;
     held: a_start_lets_it_go, a_change_takes_its_place, several_wait, it_does_not_wait_for_ever, it_ends_with_the_engine,
-        it_keeps_no_address_from_others, an_exec_waits_for_its_start_too, nothing_waits_where_it_could_be_traced;
+        what_a_killed_monitor_leaves_is_removed, it_keeps_no_address_from_others, an_exec_waits_for_its_start_too, nothing_waits_where_it_could_be_traced;
     exec: commands_run_and_end, commands_that_cannot_run, input_reaches_a_command, a_resize_waits_for_the_start;
     network: bridge_hosts_and_ports, links_tell_of_the_other_container, links_give_names_until_they_are_removed, endpoint_settings_are_checked_at_create, shared_and_host_networks, a_start_that_fails_gives_everything_back,
         names_are_answered_on_user_networks, names_come_with_a_network_that_is_connected_later,
