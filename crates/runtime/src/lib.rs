@@ -113,7 +113,8 @@ impl Launch {
 /// What runc's command line adds to a launch.
 #[derive(Debug, Default)]
 pub struct Extras {
-    /// What the process waits for, with everything done but the startContainer hooks, the filter and `execve`.
+    /// What the process waits for, with everything done but the startContainer hooks, `execve`, and a filter that would not let it
+    /// wait.
     pub gate: Option<Gate>,
     /// This many of the caller's descriptors, from 3 on, are the program's too.
     pub preserve_fds: u32,
