@@ -123,10 +123,15 @@ impl Engine {
             .inspect_err(|error| tracing::error!(%error, "a container cannot be read"))
             .ok()?;
         let container = Arc::new(Container::new(&self.config, record));
-        if matches!(state::read(path), Ok(None)) {
-            self.outlast_held(&container);
-        }
-        match state::read(path) {
+        let state = match state::read(path) {
+            Ok(None) => {
+                self.outlast_held(&container);
+                // It may have been started meanwhile.
+                state::read(path)
+            }
+            known => known,
+        };
+        match state {
             Ok(Some(state)) => container.change(|life| life.adopt(&state)),
             Ok(None) => {}
             Err(error) => {

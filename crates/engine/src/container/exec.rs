@@ -93,12 +93,16 @@ impl Exec {
         }
     }
 
+    /// Whether the monitor knows its plan.
+    fn is_expected(&self) -> bool {
+        lock(&self.expected).is_some_and(|at| at.elapsed() < EXPECTED)
+    }
+
     /// Lets its process go, if one waits that has the streams it is started with; true if it runs now, or will.
     fn let_go(&self, is_attached: bool) -> bool {
         // Dropped, it ends.
         let Some(line) = lock(&self.line).take() else { return false };
-        let is_expected = lock(&self.expected).is_some_and(|at| at.elapsed() < EXPECTED);
-        is_expected && self.expected_streams() == Some(self.streams(is_attached)) && line.go()
+        self.is_expected() && self.expected_streams() == Some(self.streams(is_attached)) && line.go()
     }
 
     /// Ends it with a code; false if it had ended before.
@@ -242,7 +246,7 @@ impl Engine {
         });
         let planned = lock(&exec.plan).take();
         let plan = planned.map_or_else(|| self.exec_plan(exec), Ok)?;
-        let is_expected = lock(&exec.expected).is_some_and(|at| at.elapsed() < EXPECTED);
+        let is_expected = exec.is_expected();
         let spec = |plan: Option<runtime::ExecPlan>, let_go| ExecSpec {
             id: exec.id.clone(),
             plan,

@@ -20,9 +20,13 @@ async fn create(world: &World, json: &str) -> (String, i32) {
     (id, pid)
 }
 
-fn processes(world: &World, id: &str) -> Vec<i32> {
+fn cgroup_of(world: &World, id: &str) -> cgroup::Cgroup {
     let host = cgroup::Host::detect().unwrap();
-    cgroup::Cgroup::open(&host, &format!("{}/{id}", world.config.cgroup_parent)).pids().unwrap_or_default()
+    cgroup::Cgroup::open(&host, &format!("{}/{id}", world.config.cgroup_parent))
+}
+
+fn processes(world: &World, id: &str) -> Vec<i32> {
+    cgroup_of(world, id).pids().unwrap_or_default()
 }
 
 /// The process of a container that has not come to its program.
@@ -86,9 +90,7 @@ pub(crate) fn a_change_takes_its_place(world: &mut World) -> Body<'_> {
         world.start(&id).await;
         let now = world.state(&id).await.pid;
         assert_ne!(now, i64::from(pid));
-        let host = cgroup::Host::detect().unwrap();
-        let path = format!("{}/{id}", world.config.cgroup_parent);
-        let limits: Vec<String> = cgroup::Cgroup::open(&host, &path)
+        let limits: Vec<String> = cgroup_of(world, &id)
             .folders()
             .filter_map(|(_, folder)| {
                 let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();

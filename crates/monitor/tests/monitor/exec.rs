@@ -8,11 +8,6 @@ use monitor::protocol::*;
 
 const FOREVER: &str = "while :; do sleep 0.05; done";
 
-fn end(mut link: Link, world: &mut World) {
-    link.order(Body::Signal { signal: 9 });
-    assert_eq!(link.finish(world), 137);
-}
-
 pub fn an_exec_session_has_streams_and_an_exit_code() {
     let mut world = World::new(FOREVER);
     let mut link = world.start();

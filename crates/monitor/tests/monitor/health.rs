@@ -26,11 +26,6 @@ fn probed(link: &mut Link) -> (HealthStatus, bool, HealthEntry) {
     })
 }
 
-fn end(mut link: Link, world: &mut World) {
-    link.order(Body::Signal { signal: 9 });
-    assert_eq!(link.finish(world), 137);
-}
-
 pub fn healthy_then_unhealthy() {
     let mut world = world("cat /tmp/sick 2>/dev/null && exit 3; echo fine");
     // A file system of its own, so that the probe has something to look at.

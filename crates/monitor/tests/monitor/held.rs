@@ -159,8 +159,16 @@ fn expect(link: &mut Link, spec: &ExecSpec, streams: ExpectedStreams) -> Line {
 }
 
 /// The request for one that was let go.
-fn go(spec: &ExecSpec) -> Body {
-    Body::Exec(Box::new(ExecSpec { plan: None, let_go: true, ..spec.clone() }))
+fn go(spec: ExecSpec) -> ExecSpec {
+    ExecSpec { plan: None, let_go: true, ..spec }
+}
+
+/// Asks for a session; the answer, and its client if it has one.
+fn ask(link: &mut Link, spec: ExecSpec) -> (Reply, Client) {
+    let (client, theirs) = Client::pair();
+    let fds = [theirs.as_fd()];
+    let fds: &[_] = if spec.attach.is_some() { &fds } else { &[] };
+    (link.ask_with(Body::Exec(Box::new(spec)), fds), client)
 }
 
 pub fn an_exec_session_lets_its_process_go() {
@@ -176,17 +184,14 @@ pub fn an_exec_session_lets_its_process_go() {
         let line = expect(&mut link, &spec, streams);
         let waiting = waiting(&world, 2);
         assert!(line.go());
-        let (mut client, theirs) = Client::pair();
+        let told = if attach.is_some() { "expected\n" } else { "" };
         spec.attach = attach;
-        let fds = [theirs.as_fd()];
-        let reply = link.ask_with(go(&spec), if spec.attach.is_some() { &fds } else { &[] });
+        let (reply, mut client) = ask(&mut link, go(spec));
         assert_eq!(pid_of(&reply), waiting);
-        drop(theirs);
-        assert_eq!(client.all_text(), if spec.attach.is_some() { "expected\n" } else { "" });
+        assert_eq!(client.all_text(), told);
         assert_eq!(link.exec_exited(), 5);
     }
-    link.order(Body::Signal { signal: 9 });
-    assert_eq!(link.finish(&mut world), 137);
+    end(link, &mut world);
 }
 
 pub fn a_process_may_end_before_its_session_is_asked_for() {
@@ -199,22 +204,19 @@ pub fn a_process_may_end_before_its_session_is_asked_for() {
     until_ended(waiting);
     // The monitor has reaped it.
     link.status();
-    let (mut client, theirs) = Client::pair();
     spec.attach = Some(output());
-    let reply = link.ask_with(go(&spec), &[theirs.as_fd()]);
+    let (reply, mut client) = ask(&mut link, go(spec));
     assert_eq!(pid_of(&reply), waiting);
-    drop(theirs);
     assert_eq!(client.all_text(), "early\n");
     assert_eq!(link.exec_exited(), 5);
     assert!(link.status().execs.is_empty());
-    link.order(Body::Signal { signal: 9 });
-    assert_eq!(link.finish(&mut world), 137);
+    end(link, &mut world);
 }
 
 pub fn what_was_not_let_go_is_started_afresh() {
     let mut world = World::new("sleep 1000");
     let mut link = world.start();
-    let mut spec = world.exec_spec("echo once; exit 5");
+    let spec = world.exec_spec("echo once; exit 5");
     // Given up, killed while its start is on its way, or with other streams than it is started with: never more than one runs.
     for case in 0..3 {
         let line = expect(&mut link, &spec, ExpectedStreams::Null);
@@ -225,19 +227,15 @@ pub fn what_was_not_let_go_is_started_afresh() {
             1 => kill(waiting, sys::signal::KILL),
             _ => {}
         }
-        let (mut client, theirs) = Client::pair();
-        spec.attach = Some(output());
         let let_go = case == 1 && line.take().is_some_and(Line::go);
-        let body = Body::Exec(Box::new(ExecSpec { let_go, ..spec.clone() }));
-        let reply = link.ask_with(body, &[theirs.as_fd()]);
+        let attach = Some(output());
+        let (reply, mut client) = ask(&mut link, ExecSpec { let_go, attach, ..spec.clone() });
         assert_ne!(pid_of(&reply), waiting);
-        drop(theirs);
         assert_eq!(client.all_text(), "once\n");
         assert_eq!(link.exec_exited(), 5);
         until_ended(waiting);
     }
-    link.order(Body::Signal { signal: 9 });
-    assert_eq!(link.finish(&mut world), 137);
+    end(link, &mut world);
 }
 
 pub fn an_exec_session_that_does_not_come_leaves_nothing() {
@@ -254,8 +252,7 @@ pub fn an_exec_session_that_does_not_come_leaves_nothing() {
     }
     assert_eq!(link.refused(Body::Exec(Box::new(ExecSpec { plan: None, ..spec }))), ErrorKind::NoSuchExec);
     assert_eq!(world.cgroup().pids().unwrap().len(), 1);
-    link.order(Body::Signal { signal: 9 });
-    assert_eq!(link.finish(&mut world), 137);
+    end(link, &mut world);
 }
 
 pub fn a_process_that_the_container_stops_holds_nobody_up() {
@@ -266,16 +263,15 @@ pub fn a_process_that_the_container_stops_holds_nobody_up() {
     let waiting = waiting(&world, 2);
     kill(waiting, sys::signal::parse("STOP").unwrap());
     assert!(line.go());
-    let reply = link.ask(go(&spec));
+    let (reply, _) = ask(&mut link, go(spec));
     let Reply::Error { message, .. } = reply else { panic!("{reply:?}") };
     assert_eq!(message, "the process was stopped before its program ran");
     assert!(ended(waiting));
-    link.order(Body::Signal { signal: 9 });
-    assert_eq!(link.finish(&mut world), 137);
+    end(link, &mut world);
 }
 
 pub fn the_container_sees_nothing_of_a_process_that_waits() {
-    // Root without CAP_SYS_PTRACE. What it finds of the process that waits it says; each round ends with a dot.
+    // Root without CAP_SYS_PTRACE. What it finds of the process that waits it says.
     let script = "while :; do for p in /proc/[0-9]*; do if grep -q m[o]nitor $p/cmdline; then \
         echo seen; readlink $p/exe; readlink $p/cwd; readlink $p/root; cat $p/fd/*; cat $p/environ; cat $p/maps; \
         fi; done 2>/dev/null; sleep 0.01; done";

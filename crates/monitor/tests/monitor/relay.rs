@@ -8,11 +8,6 @@ use monitor::protocol::*;
 
 const FOREVER: &str = "while :; do sleep 0.05; done";
 
-fn end(mut link: Link, world: &mut World) {
-    link.order(Body::Signal { signal: 9 });
-    assert_eq!(link.finish(world), 137);
-}
-
 fn publish(
     world: &mut World,
     proto: RelayProto,

@@ -399,6 +399,12 @@ impl Link {
     }
 }
 
+/// Kills a container that would run for ever, and finishes as [`Link::finish`].
+pub fn end(mut link: Link, world: &mut World) {
+    link.order(Body::Signal { signal: 9 });
+    assert_eq!(link.finish(world), 137);
+}
+
 /// A client attached to streams.
 pub struct Client(pub UnixStream);
 

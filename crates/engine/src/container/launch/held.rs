@@ -66,8 +66,8 @@ impl HeldStarts {
         held.contains_key(id) && held.len() < MOST
     }
 
-    /// Ends all of them; whether there were any. Blocking.
-    fn end(&self) -> bool {
+    /// Ends all of them, which gives back what they have taken and others need, such as addresses; whether there were any. Blocking.
+    pub(super) fn end(&self) -> bool {
         let ended = std::mem::take(&mut *lock(&self.0));
         !ended.is_empty()
     }
@@ -197,10 +197,5 @@ impl Engine {
             drop(container.listener.lock().await);
         }
         turn
-    }
-
-    /// Gives back what waiting containers have taken and others need, such as addresses; whether there was anything. Blocking.
-    pub(super) fn end_held(&self) -> bool {
-        self.held.end()
     }
 }

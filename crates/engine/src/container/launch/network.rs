@@ -96,7 +96,7 @@ impl Engine {
         spec: &EndpointSpec,
     ) -> ::network::Result<Endpoint> {
         match self.networks.connect(network, sandbox, spec.clone()) {
-            Err(_) if self.end_held() => self.networks.connect(network, sandbox, spec.clone()),
+            Err(_) if self.held.end() => self.networks.connect(network, sandbox, spec.clone()),
             result => result,
         }
     }
