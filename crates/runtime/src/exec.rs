@@ -18,12 +18,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{WaitId, WaitIdOptions};
+use sys::clone::Child;
 
 use crate::birth::Birth;
-use crate::channel::{self, Channel};
+use crate::channel;
 use crate::error::{During, LaunchError, Result};
 use crate::hidden::Hidden;
-use crate::launch::{self, cgroup_error, end, listen, set_oom_score};
+use crate::launch::{self, Process, cgroup_error, listen, set_oom_score};
 use crate::launcher::Launcher;
 use crate::plan::ExecPlan;
 use crate::process::{self, Surroundings};
@@ -197,39 +198,30 @@ pub(crate) fn hold_by(
     }
     target.group.refuse_frozen()?;
     let begin = Begin { plan, stdio, console_size: None, preserve_fds: 0, gate: Some(Gate::Line(line)) };
-    let mut entering = begin.by(launcher, target)?;
-    // It may have been let go, have ended and be reaped before anybody asks.
-    entering.start_ticks = Some(start_ticks(entering.pid())?);
-    Ok(Some(entering))
+    begin.by(launcher, target).map(Some)
 }
 
 /// A process on its way into a container. Dropped, it ends.
 #[derive(Debug)]
 pub struct Entering {
-    /// Ours to reap: the process, or its forerunner.
-    child: Option<(i32, OwnedFd)>,
-    birth: Option<Birth>,
-    channel: Channel,
+    process: Process,
     group: Group,
-    /// When it started, if that is known.
-    start_ticks: Option<u64>,
 }
 
 impl Entering {
     /// Its pid; a forerunner's, if it has one.
     pub fn pid(&self) -> i32 {
-        self.child.as_ref().map_or(0, |(pid, _)| *pid)
+        self.process.child().map_or(0, |child| child.pid)
     }
 
     /// Whether one that waits has been let go, which is certain only after its end.
     pub fn has_left(&self) -> bool {
-        self.channel.says_executing()
+        self.process.channel.says_executing()
     }
 
     /// As [`Self::finish`], for one that waits and that somebody has let go. `None`: it has ended before he did.
     pub fn finish_held(self) -> Result<Option<Launched>> {
-        let (_, pidfd) = self.child.as_ref().ok_or_else(|| LaunchError::other("exec", gone()))?;
-        match launch::was_let_go(&self.channel, || self.refuse_stopped(pidfd))? {
+        match launch::was_let_go(&self.process.channel, || self.refuse_stopped())? {
             true => self.finish().map(Some),
             false => Ok(None),
         }
@@ -237,31 +229,18 @@ impl Entering {
 
     /// Returns when its program runs.
     pub fn finish(mut self) -> Result<Launched> {
-        let lost = || LaunchError::other("exec", gone());
-        let (pid, pidfd) = self.child.as_ref().ok_or_else(lost)?;
         let mut terminal = None;
-        // While the process works.
-        let known = match self.start_ticks {
-            None if self.birth.is_none() => Some(start_ticks(*pid)?),
-            known => known,
-        };
-        listen(&self.channel, &mut terminal, || self.refuse_stopped(pidfd))?;
-        let born = self.birth.as_ref().map(|birth| birth.child(pidfd)).transpose()?;
-        let start_ticks = match (known, &born) {
-            (None, Some((pid, _))) => start_ticks(*pid)?,
-            (known, _) => known.unwrap_or_default(),
-        };
-        let child = self.child.take().ok_or_else(lost)?;
-        let (pid, pidfd) = born.unwrap_or(child);
+        listen(&self.process.channel, &mut terminal, || self.refuse_stopped())?;
+        let (Child { pid, pidfd }, start_ticks) = self.process.keep()?;
         Ok(Launched { pid, pidfd, terminal, cgroup: self.group.cgroup.clone(), start_ticks })
     }
 
     /// A process that somebody has stopped would keep the launcher waiting: with its cgroup, or one that the container's others may
     /// send signals to.
-    fn refuse_stopped(&self, pidfd: &OwnedFd) -> Result<()> {
+    fn refuse_stopped(&self) -> Result<()> {
         self.group.refuse_frozen()?;
         let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        match rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), options) {
+        match rustix::process::waitid(WaitId::PidFd(self.process.child()?.pidfd.as_fd()), options) {
             Ok(Some(_)) => Err(LaunchError::other("exec", "the process was stopped before its program ran")),
             _ => Ok(()),
         }
@@ -270,15 +249,9 @@ impl Entering {
 
 impl Drop for Entering {
     fn drop(&mut self) {
-        let Some((_, child)) = &self.child else { return };
-        let remains = self.birth.as_ref().and_then(Birth::remains);
-        for process in std::iter::once(child).chain(&remains) {
-            if self.group.is_frozen() {
-                // It dies when it thaws, which must not be waited for.
-                let _ = sys::signal::send(process, sys::signal::KILL);
-            } else {
-                end(process);
-            }
+        if self.process.child().is_ok() && self.group.is_frozen() {
+            // It dies when it thaws, which must not be waited for.
+            self.process.abandon();
         }
     }
 }
@@ -309,12 +282,8 @@ impl Begin<'_> {
         let oom_score = launcher.new_oom_score(plan.oom_score_adj);
         let mut keep = kept(target, plan, &streams, &around, oom_score);
         let what_to_be = |late| What { plan, target, late, oom_score, streams: &streams, console_size };
-        let entering = |child, birth| Entering {
-            child: Some(child),
-            birth,
-            channel: ours,
-            group: target.group.clone(),
-            start_ticks: None,
+        let entering = |child, birth| -> Result<Entering> {
+            Ok(Entering { process: Process::new(child, birth, ours)?, group: target.group.clone() })
         };
 
         let hidden = Hidden::hide()?;
@@ -330,7 +299,7 @@ impl Begin<'_> {
             })
             .during("exec", gone)?;
             drop(hidden);
-            return Ok(entering((forerunner.pid, forerunner.pidfd), around.birth.take()));
+            return entering(forerunner, around.birth.take());
         }
         let born = sys::clone::errand(|| {
             sys::exec::close_all_but(&mut keep).during("descriptors", || "close descriptors".to_owned())?;
@@ -361,7 +330,7 @@ impl Begin<'_> {
         // copied.
         let (pid, _gathered) =
             born.during("exec", what)?.unwrap_or_else(|| Err(LaunchError::other("exec", what())))?;
-        Ok(entering((pid, adopt(pid).during("exec", what)?), None))
+        entering(Child { pid, pidfd: adopt(pid).during("exec", what)? }, None)
     }
 }
 
@@ -403,10 +372,6 @@ fn enter(target: &Target, namespaces: u64) -> Result<()> {
 fn adopt(pid: i32) -> std::io::Result<OwnedFd> {
     let pid = rustix::process::Pid::from_raw(pid).ok_or(std::io::ErrorKind::NotFound)?;
     Ok(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?)
-}
-
-fn start_ticks(pid: i32) -> Result<u64> {
-    sys::process::start_ticks(pid).during("exec", || "look at the process's start".to_owned())
 }
 
 /// Where the program is going to run, as far as that was looked at in between.

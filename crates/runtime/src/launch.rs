@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cgroup::Cgroup;
 use rustix::process::{WaitId, WaitIdOptions};
+use sys::clone::Child;
 
 use crate::birth::Birth;
 use crate::channel::{self, Channel, Message};
@@ -124,7 +125,6 @@ pub struct Begun {
     group: Option<Group>,
     /// Let go of when there is time.
     prepared: Option<prepare::Prepared>,
-    start_ticks: u64,
     /// Whoever creates the container does not start it.
     is_created: bool,
     /// It waits for [`Begun::finish`].
@@ -132,12 +132,54 @@ pub struct Begun {
     outside: Option<std::sync::Arc<Outside>>,
 }
 
-/// The child, ended and reaped with its value unless it is kept.
+/// A child on its way, or the forerunner of one, ended and reaped with its value unless it is kept.
 #[derive(Debug)]
-struct Process {
-    child: Option<sys::clone::Child>,
+pub(crate) struct Process {
+    child: Option<Child>,
     birth: Option<Birth>,
-    channel: Channel,
+    pub channel: Channel,
+    /// When the child started.
+    start_ticks: u64,
+}
+
+impl Process {
+    pub fn new(child: Child, birth: Option<Birth>, channel: Channel) -> Result<Self> {
+        let pid = child.pid;
+        let mut process = Self { child: Some(child), birth, channel, start_ticks: 0 };
+        // At once: it may have ended and be reaped before anybody asks.
+        process.start_ticks = start_ticks(pid)?;
+        Ok(process)
+    }
+
+    /// The child; none once it is kept.
+    pub fn child(&self) -> Result<&Child> {
+        self.child.as_ref().ok_or_else(|| LaunchError::other("launch", "the process is not ours any more"))
+    }
+
+    /// The process whose program runs, for the caller to look after, and when it started.
+    pub fn keep(&mut self) -> Result<(Child, u64)> {
+        let kept = match &self.birth {
+            None => None,
+            Some(birth) => {
+                let (pid, pidfd) = birth.child(&self.child()?.pidfd)?;
+                Some((Child { pid, pidfd }, start_ticks(pid)?))
+            }
+        };
+        let child = self.child.take().map(|child| (child, self.start_ticks));
+        kept.or(child).ok_or_else(|| LaunchError::other("launch", "the process is not ours any more"))
+    }
+
+    /// Kills it without waiting for its end.
+    pub fn abandon(&mut self) {
+        let born = self.birth.as_ref().and_then(Birth::remains);
+        for pidfd in self.child.take().map(|child| child.pidfd).into_iter().chain(born) {
+            let _ = sys::signal::send(&pidfd, sys::signal::KILL);
+        }
+    }
+}
+
+fn start_ticks(pid: i32) -> Result<u64> {
+    sys::process::start_ticks(pid).during("launch", || "look at the process's start".to_owned())
 }
 
 impl Drop for Process {
@@ -162,33 +204,22 @@ impl Begun {
         plan: &LaunchPlan,
         meanwhile: impl FnOnce(&Cgroup) -> Result<T>,
     ) -> Result<(Launched, T)> {
-        let what = || "start the container's process".to_owned();
-        let lost = || LaunchError::other("launch", what());
-        let Process { child, birth, channel } = &mut self.process;
-        let (pid, group) = match (child.as_ref(), &self.group) {
-            (Some(child), Some(group)) => (child.pid, group),
-            _ => return Err(lost()),
-        };
+        let lost = || LaunchError::other("launch", "the container's cgroup is not ours any more");
+        let group = self.group.as_ref().ok_or_else(lost)?;
+        let channel = &self.process.channel;
         if self.waits {
             channel.go().during("launch", || "tell the container's process to go on".to_owned())?;
         }
         let done = meanwhile(&group.cgroup)?;
         self.prepared = None;
         let mut terminal = None;
-        supervise(plan, self.outside.as_deref(), pid, channel, &mut terminal)?;
-        let (pid, pidfd, start_ticks) = match (birth, child.as_ref()) {
-            (Some(birth), Some(child)) => {
-                let (pid, pidfd) = birth.child(&child.pidfd)?;
-                (pid, Some(pidfd), sys::process::start_ticks(pid).during("launch", what)?)
-            }
-            _ => (pid, None, self.start_ticks),
-        };
+        supervise(plan, self.outside.as_deref(), self.process.child()?.pid, channel, &mut terminal)?;
+        let group = self.group.take().ok_or_else(lost)?;
+        let (Child { pid, pidfd }, start_ticks) = self.process.keep()?;
         if let (Some(planned), false) = (&plan.hooks, self.is_created) {
             // The specification: a failure of these changes nothing.
             let _ = hooks::run_outer(self.outside.as_deref(), Kind::Poststart, planned, "running", pid);
         }
-        let (child, group) = (child.take().ok_or_else(lost)?, self.group.take().ok_or_else(lost)?);
-        let pidfd = pidfd.unwrap_or(child.pidfd);
         Ok((Launched { pid, pidfd, terminal, cgroup: group.keep(), start_ticks }, done))
     }
 }
@@ -281,13 +312,11 @@ fn clone(
     let Some(channel) = parents_end else {
         return Err(LaunchError::other("launch", what()));
     };
-    let process = Process { child: Some(child), birth, channel };
+    let process = Process::new(child, birth, channel)?;
     left?;
-    let pid = process.child.as_ref().map_or(0, |child| child.pid);
-    help(plan, &prepared, &group.cgroup, pid, &process.channel)?;
-    let start_ticks = sys::process::start_ticks(pid).during("launch", what)?;
+    help(plan, &prepared, &group.cgroup, process.child()?.pid, &process.channel)?;
     let prepared = Some(prepared).filter(|_| !waits);
-    Ok(Begun { process, group: Some(group), prepared, start_ticks, is_created, waits, outside })
+    Ok(Begun { process, group: Some(group), prepared, is_created, waits, outside })
 }
 
 /// Whether the child must begin with the launcher's own mounts: to reach files of the host by their paths, to mount its root in the
